@@ -1,0 +1,32 @@
+package recording
+
+import (
+	"slices"
+	"time"
+)
+
+// Hold is one reason for which the recording is to stay paused.
+type Hold struct {
+	Origin Origin    `json:"origin"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Holds is the set of a pause's holds, at most one per origin, oldest first. The zero value is empty.
+type Holds []Hold
+
+// Add takes a hold for an origin; an origin that holds already keeps its older one.
+func (h Holds) Add(hold Hold) Holds {
+	if slices.ContainsFunc(h, func(x Hold) bool { return x.Origin == hold.Origin }) {
+		return h
+	}
+	return append(slices.Clone(h), hold)
+}
+
+// Release gives back what the origin may release: a trigger or a link only its own hold, the agent's hand all of them.
+func (h Holds) Release(by Origin) Holds {
+	if by == Hand {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(h), func(x Hold) bool { return x.Origin == by })
+}

@@ -1,0 +1,200 @@
+package recording
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// keep is how many attempts a timeline keeps apart; older ones are folded into its base.
+const keep = 64
+
+// Errors of a timeline.
+var (
+	ErrNoSuchAttempt = errors.New("no such attempt")
+	ErrSettled       = errors.New("the attempt is settled already")
+)
+
+// Timeline derives what may be said of one agent's recording from the attempts, in the order in which they were asked for.
+//
+// The state is never stored: it is folded anew from the attempts, so a late answer to an old attempt takes its place below
+// the newer ones and can't overwrite them. The zero value knows nothing: its state is StateUnknown.
+//
+// A Timeline isn't safe for concurrent use.
+type Timeline struct {
+	base      State // what the attempts that are no longer kept left behind
+	baseSince time.Time
+	callSince time.Time // attempts before it belong to a call that is over
+	attempts  []Attempt // by RequestedAt, then by arrival
+	holds     Holds
+	call      string
+}
+
+// Add puts an attempt in its place by the time it was asked for, and takes or releases its hold. It reports whether the
+// action is to be carried out: a resume isn't while another hold is live, and it is then settled as Superseded.
+func (t *Timeline) Add(a Attempt) (Attempt, bool) {
+	carry := true
+	switch {
+	case a.Outcome == Attested:
+		// The agent's word about the platform's own screen: nothing is carried out.
+	case a.Action.Silences():
+		t.holds = t.holds.Add(Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
+	default:
+		if t.holds = t.holds.Release(a.Origin); len(t.holds) > 0 {
+			carry = false
+			decided := a.RequestedAt
+			a.Outcome, a.DecidedAt = Superseded, &decided
+			a.Detail = "Still paused: another hold is live. Resume by hand to clear them all."
+		}
+	}
+	if a.Call == "" {
+		a.Call = t.call
+	}
+	at := len(t.attempts)
+	for at > 0 && t.attempts[at-1].RequestedAt.After(a.RequestedAt) {
+		at--
+	}
+	t.attempts = slices.Insert(t.attempts, at, a)
+	t.trim()
+	a.State, _ = t.State()
+	t.note(a.ID)
+	return a, carry
+}
+
+// Decide records what is known of an attempt. A final outcome carries the time it was decided in at; while the platform is
+// still being asked, final is false and a later Decide may follow. The agent's own word (Attested) may follow any outcome
+// that isn't Confirmed; nothing else changes a settled attempt.
+func (t *Timeline) Decide(id string, outcome Outcome, evidence *Evidence, detail string, at time.Time, final bool) (Attempt, error) {
+	i := t.find(id)
+	if i < 0 {
+		return Attempt{}, ErrNoSuchAttempt
+	}
+	a := &t.attempts[i]
+	if a.Settled() && (outcome != Attested || a.Outcome == Confirmed) {
+		return *a, ErrSettled
+	}
+	a.Outcome, a.Detail = outcome, detail
+	if evidence != nil {
+		a.Evidence = evidence
+	}
+	if final {
+		a.DecidedAt = &at
+	}
+	if state, _ := t.State(); a.Action.Silences() && (state == Idle || outcome.KeepsState()) {
+		// The hold that this attempt took keeps nothing off the tape: the next press is a pause again.
+		t.holds = slices.DeleteFunc(t.holds, func(h Hold) bool { return h.Origin == a.Origin && h.Since.Equal(a.RequestedAt) })
+	}
+	t.note(id)
+	return *a, nil
+}
+
+// note writes the present state into the attempt, for its JSON.
+func (t *Timeline) note(id string) {
+	if i := t.find(id); i >= 0 {
+		t.attempts[i].State, _ = t.State()
+	}
+}
+
+// SetCall says which call the agent is on. The end of a call (an empty id) leaves nothing to hold: the state is Idle.
+// A new call keeps the holds, because card data may still be spoken, but nothing is known of the new call's recording.
+func (t *Timeline) SetCall(call string, at time.Time) {
+	if call == t.call && call != "" {
+		return
+	}
+	t.call = call
+	for i := range t.attempts { // they belong to the call that is over
+		if !t.attempts[i].Settled() {
+			t.attempts[i].Outcome, t.attempts[i].DecidedAt = Unknown, &at
+			t.attempts[i].Detail = "The call changed before anything was heard."
+		}
+	}
+	t.base, t.baseSince, t.callSince = StateUnknown, at, at
+	if call == "" {
+		t.base, t.holds = Idle, nil
+	}
+}
+
+// Call is the call the agent is on, as far as the CRM said.
+func (t *Timeline) Call() string { return t.call }
+
+// Holds are the live holds, oldest first.
+func (t *Timeline) Holds() Holds { return slices.Clone(t.holds) }
+
+// Attempt returns the attempt with this id.
+func (t *Timeline) Attempt(id string) (Attempt, bool) {
+	if i := t.find(id); i >= 0 {
+		return t.attempts[i], true
+	}
+	return Attempt{}, false
+}
+
+// Attempts are the kept attempts, newest first.
+func (t *Timeline) Attempts() []Attempt {
+	out := slices.Clone(t.attempts)
+	slices.Reverse(out)
+	return out
+}
+
+// Newest is the attempt asked for last.
+func (t *Timeline) Newest() (Attempt, bool) {
+	if len(t.attempts) == 0 {
+		return Attempt{}, false
+	}
+	return t.attempts[len(t.attempts)-1], true
+}
+
+// State is what may be said now, and since when.
+func (t *Timeline) State() (State, time.Time) { return t.fold(len(t.attempts)) }
+
+// fold derives the state after the first n attempts.
+func (t *Timeline) fold(n int) (State, time.Time) {
+	state, since := t.base, t.baseSince
+	if state == "" {
+		state = StateUnknown
+	}
+	for _, a := range t.attempts[:n] {
+		if a.RequestedAt.Before(t.callSince) {
+			continue
+		}
+		next := after(state, a)
+		if next == state {
+			continue
+		}
+		state, since = next, a.RequestedAt
+		if a.DecidedAt != nil {
+			since = *a.DecidedAt
+		}
+	}
+	return state, since
+}
+
+// after is the state that an attempt leaves behind.
+func after(before State, a Attempt) State {
+	switch {
+	case a.Outcome.KeepsState():
+		return before
+	case a.Outcome == Pending, a.Outcome == Accepted && !a.Settled():
+		return a.Action.Transitional()
+	case a.Outcome == Confirmed:
+		return a.Action.Effect()
+	case a.Outcome == NoCall:
+		if a.Action.Silences() && before != Idle && (before.OffTape() || before == Pausing) {
+			return StateUnknown // "nothing to be modified" may mean "already paused"
+		}
+		return Idle
+	default: // accepted and no more to come, sent, unknown, attested
+		return StateUnknown
+	}
+}
+
+func (t *Timeline) find(id string) int {
+	return slices.IndexFunc(t.attempts, func(a Attempt) bool { return a.ID == id })
+}
+
+// trim folds the oldest settled attempts into the base, so that a long day costs no more than a short one.
+func (t *Timeline) trim() {
+	for len(t.attempts) > keep && t.attempts[0].Settled() {
+		t.base, t.baseSince = t.fold(1)
+		t.attempts = t.attempts[1:]
+	}
+}

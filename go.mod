@@ -1,0 +1,3 @@
+module offrecord
+
+go 1.26
