@@ -11,16 +11,24 @@ import (
 const Redacted = "[redacted]"
 
 // String is a secret text. The zero value is no secret.
-type String struct{ text string }
+type String struct {
+	// text is behind a pointer because fmt prints a struct's fields for a verb that it finds wrong, Formatter or not.
+	text *string
+}
 
 // New wraps a secret text.
-func New(text string) String { return String{text} }
+func New(text string) String { return String{&text} }
 
-// Reveal returns the text itself.
-func (s String) Reveal() string { return s.text }
+// Reveal returns the text itself, empty for the zero value.
+func (s String) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // IsZero reports whether there is no secret.
-func (s String) IsZero() bool { return s.text == "" }
+func (s String) IsZero() bool { return s.Reveal() == "" }
 
 // Format implements fmt.Formatter, so that no verb, not even %#v or %x, prints the text.
 func (s String) Format(f fmt.State, _ rune) { fmt.Fprint(f, Redacted) }
