@@ -15,38 +15,31 @@ var (
 	ErrSettled       = errors.New("the attempt is settled already")
 )
 
-// Timeline derives what may be said of one agent's recording from the attempts, in the order in which they were asked for.
+// Timeline derives what may be said of one agent's recording, and what holds it paused, from the attempts in the order in
+// which they were asked for.
 //
-// The state is never stored: it is folded anew from the attempts, so a late answer to an old attempt takes its place below
-// the newer ones and can't overwrite them. The zero value knows nothing: its state is StateUnknown.
+// Neither is ever stored: both are folded anew from the attempts, so a late answer to an old attempt, or one that was kept
+// in a browser and announced late, takes its place below the newer ones and can't overwrite them. The zero value knows
+// nothing: its state is StateUnknown.
 //
 // A Timeline isn't safe for concurrent use.
 type Timeline struct {
-	base      State // what the attempts that are no longer kept left behind
-	baseSince time.Time
+	base      standing  // what the attempts that are no longer kept left behind
 	callSince time.Time // attempts before it belong to a call that is over
 	attempts  []Attempt // by RequestedAt, then by arrival
-	holds     Holds
 	call      string
 }
 
-// Add puts an attempt in its place by the time it was asked for, and takes or releases its hold. It reports whether the
-// action is to be carried out: a resume isn't while another hold is live, and it is then settled as Superseded.
+// standing is what the fold derives.
+type standing struct {
+	state State
+	since time.Time
+	holds Holds
+}
+
+// Add puts an attempt in its place by the time it was asked for. It reports whether the action is to be carried out: a
+// resume isn't while another hold is live, and it is then settled as Superseded.
 func (t *Timeline) Add(a Attempt) (Attempt, bool) {
-	carry := true
-	switch {
-	case a.Outcome == Attested:
-		// The agent's word about the platform's own screen: nothing is carried out.
-	case a.Action.Silences():
-		t.holds = t.holds.Add(Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
-	default:
-		if t.holds = t.holds.Release(a.Origin); len(t.holds) > 0 {
-			carry = false
-			decided := a.RequestedAt
-			a.Outcome, a.DecidedAt = Superseded, &decided
-			a.Detail = "Still paused: another hold is live. Resume by hand to clear them all."
-		}
-	}
 	if a.Call == "" {
 		a.Call = t.call
 	}
@@ -55,9 +48,16 @@ func (t *Timeline) Add(a Attempt) (Attempt, bool) {
 		at--
 	}
 	t.attempts = slices.Insert(t.attempts, at, a)
+	carry := true
+	if left := t.fold(at + 1).holds; !a.Action.Silences() && len(left) > 0 {
+		carry = false
+		decided := a.RequestedAt
+		t.attempts[at].Outcome, t.attempts[at].DecidedAt = Superseded, &decided
+		t.attempts[at].Detail = "Still paused: another hold is live. Resume by hand to clear them all."
+	}
+	t.attempts[at].State, _ = t.State()
+	a = t.attempts[at]
 	t.trim()
-	a.State, _ = t.State()
-	t.note(a.ID)
 	return a, carry
 }
 
@@ -80,19 +80,8 @@ func (t *Timeline) Decide(id string, outcome Outcome, evidence *Evidence, detail
 	if final {
 		a.DecidedAt = &at
 	}
-	if state, _ := t.State(); a.Action.Silences() && (state == Idle || outcome.KeepsState()) {
-		// The hold that this attempt took keeps nothing off the tape: the next press is a pause again.
-		t.holds = slices.DeleteFunc(t.holds, func(h Hold) bool { return h.Origin == a.Origin && h.Since.Equal(a.RequestedAt) })
-	}
-	t.note(id)
+	a.State, _ = t.State()
 	return *a, nil
-}
-
-// note writes the present state into the attempt, for its JSON.
-func (t *Timeline) note(id string) {
-	if i := t.find(id); i >= 0 {
-		t.attempts[i].State, _ = t.State()
-	}
 }
 
 // SetCall says which call the agent is on. The end of a call (an empty id) leaves nothing to hold: the state is Idle.
@@ -108,9 +97,10 @@ func (t *Timeline) SetCall(call string, at time.Time) {
 			t.attempts[i].Detail = "The call changed before anything was heard."
 		}
 	}
-	t.base, t.baseSince, t.callSince = StateUnknown, at, at
+	holds := t.Holds()
+	t.base, t.callSince = standing{StateUnknown, at, holds}, at
 	if call == "" {
-		t.base, t.holds = Idle, nil
+		t.base.state, t.base.holds = Idle, nil
 	}
 }
 
@@ -118,7 +108,7 @@ func (t *Timeline) SetCall(call string, at time.Time) {
 func (t *Timeline) Call() string { return t.call }
 
 // Holds are the live holds, oldest first.
-func (t *Timeline) Holds() Holds { return slices.Clone(t.holds) }
+func (t *Timeline) Holds() Holds { return t.fold(len(t.attempts)).holds }
 
 // Attempt returns the attempt with this id.
 func (t *Timeline) Attempt(id string) (Attempt, bool) {
@@ -144,28 +134,39 @@ func (t *Timeline) Newest() (Attempt, bool) {
 }
 
 // State is what may be said now, and since when.
-func (t *Timeline) State() (State, time.Time) { return t.fold(len(t.attempts)) }
+func (t *Timeline) State() (State, time.Time) {
+	now := t.fold(len(t.attempts))
+	return now.state, now.since
+}
 
-// fold derives the state after the first n attempts.
-func (t *Timeline) fold(n int) (State, time.Time) {
-	state, since := t.base, t.baseSince
-	if state == "" {
-		state = StateUnknown
+// fold derives what stands after the first n attempts.
+func (t *Timeline) fold(n int) standing {
+	now := t.base
+	now.holds = slices.Clone(now.holds)
+	if now.state == "" {
+		now.state = StateUnknown
 	}
 	for _, a := range t.attempts[:n] {
 		if a.RequestedAt.Before(t.callSince) {
 			continue
 		}
-		next := after(state, a)
-		if next == state {
-			continue
+		before := now.state
+		if now.state = after(before, a); now.state != before {
+			now.since = a.RequestedAt
+			if a.DecidedAt != nil {
+				now.since = *a.DecidedAt
+			}
 		}
-		state, since = next, a.RequestedAt
-		if a.DecidedAt != nil {
-			since = *a.DecidedAt
+		switch {
+		case !a.Action.Silences():
+			now.holds = now.holds.Release(a.Origin)
+		case a.Outcome.KeepsState(), now.state == Idle:
+			// It keeps nothing off the tape, so it holds nothing: the next press is a pause again.
+		default:
+			now.holds = now.holds.Add(Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
 		}
 	}
-	return state, since
+	return now
 }
 
 // after is the state that an attempt leaves behind.
@@ -194,7 +195,7 @@ func (t *Timeline) find(id string) int {
 // trim folds the oldest settled attempts into the base, so that a long day costs no more than a short one.
 func (t *Timeline) trim() {
 	for len(t.attempts) > keep && t.attempts[0].Settled() {
-		t.base, t.baseSince = t.fold(1)
+		t.base = t.fold(1)
 		t.attempts = t.attempts[1:]
 	}
 }

@@ -1,0 +1,199 @@
+package recording_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"offrecord/app/recording"
+)
+
+var start = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+
+// step is one thing that happens to a timeline: an attempt asked for (ask) or decided (id and outcome), or a call.
+type step struct {
+	ask     recording.Action
+	origin  recording.Origin
+	decide  string
+	outcome recording.Outcome
+	polled  bool // the outcome isn't final yet
+	call    *string
+}
+
+func call(id string) *string { return &id }
+
+// play runs steps a second apart; the n-th attempt asked for has the id "n", from 1.
+func play(t *testing.T, steps []step) *recording.Timeline {
+	t.Helper()
+	var line recording.Timeline
+	asked := 0
+	for i, s := range steps {
+		at := start.Add(time.Duration(i) * time.Second)
+		switch {
+		case s.ask != "":
+			asked++
+			origin := s.origin
+			if origin == "" {
+				origin = recording.Hand
+			}
+			line.Add(recording.Attempt{ID: fmt.Sprint(asked), Action: s.ask, Origin: origin, RequestedAt: at})
+		case s.decide != "":
+			if _, err := line.Decide(s.decide, s.outcome, nil, "", at, !s.polled); err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+		default:
+			line.SetCall(*s.call, at)
+		}
+	}
+	return &line
+}
+
+func TestWhatMayBeSaid(t *testing.T) {
+	pause := step{ask: recording.Pause}
+	resume := step{ask: recording.Resume}
+	decide := func(id string, o recording.Outcome) step { return step{decide: id, outcome: o} }
+	trigger := func(a recording.Action) step { return step{ask: a, origin: "trigger:card"} }
+	tests := []struct {
+		name  string
+		steps []step
+		want  recording.State
+		holds []recording.Origin
+	}{
+		{"nothing is known at first", nil, recording.StateUnknown, nil},
+		{"asked for", []step{pause}, recording.Pausing, []recording.Origin{"hand"}},
+		{"confirmed is the only way to paused", []step{pause, decide("1", recording.Confirmed)}, recording.Paused, []recording.Origin{"hand"}},
+		{"accepted, while it is polled", []step{pause, {decide: "1", outcome: recording.Accepted, polled: true}}, recording.Pausing, []recording.Origin{"hand"}},
+		{"accepted for good", []step{pause, decide("1", recording.Accepted)}, recording.StateUnknown, []recording.Origin{"hand"}},
+		{"sent", []step{pause, decide("1", recording.Sent)}, recording.StateUnknown, []recording.Origin{"hand"}},
+		{"attested is never paused", []step{pause, decide("1", recording.Sent), decide("1", recording.Attested)}, recording.StateUnknown, []recording.Origin{"hand"}},
+		{"failed leaves the state and holds nothing", []step{pause, decide("1", recording.Failed)}, recording.StateUnknown, nil},
+		{"failed resume leaves paused", []step{pause, decide("1", recording.Confirmed), resume, decide("2", recording.Failed)}, recording.Paused, nil},
+		{"a second pause that fails keeps the first's hold", []step{pause, decide("1", recording.Confirmed), pause, decide("2", recording.Failed)}, recording.Paused, []recording.Origin{"hand"}},
+		{"no call", []step{pause, decide("1", recording.NoCall)}, recording.Idle, nil},
+		{"no call after a pause that is believed", []step{pause, decide("1", recording.Confirmed), pause, decide("2", recording.NoCall)}, recording.StateUnknown, []recording.Origin{"hand"}},
+		{"a late answer doesn't overwrite the newer one", []step{resume, pause, decide("2", recording.Confirmed), decide("1", recording.Unknown)}, recording.Paused, []recording.Origin{"hand"}},
+		{"a late answer does count where the newer one did nothing", []step{pause, decide("1", recording.Confirmed), resume, pause, decide("3", recording.Failed), decide("2", recording.Confirmed)}, recording.Recording, nil},
+		{"the trigger's resume leaves the hand's hold", []step{pause, decide("1", recording.Confirmed), trigger(recording.Pause), decide("2", recording.Confirmed), trigger(recording.Resume)}, recording.Paused, []recording.Origin{"hand"}},
+		{"the hand's resume clears them all", []step{pause, trigger(recording.Pause), resume, decide("3", recording.Confirmed)}, recording.Recording, nil},
+		{"the end of the call", []step{{call: call("c1")}, pause, decide("1", recording.Confirmed), {call: call("")}}, recording.Idle, nil},
+		{"a new call while paused: nothing is known of it, the hold stays", []step{{call: call("c1")}, pause, decide("1", recording.Confirmed), {call: call("c2")}}, recording.StateUnknown, []recording.Origin{"hand"}},
+		{"the customer declined", []step{{ask: recording.DoNotRecord}, decide("1", recording.Confirmed)}, recording.Declined, []recording.Origin{"hand"}},
+		{"stopped", []step{{ask: recording.Stop}, decide("1", recording.Confirmed)}, recording.Stopped, []recording.Origin{"hand"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			line := play(t, tt.steps)
+			if got, _ := line.State(); got != tt.want {
+				t.Errorf("state %q, want %q", got, tt.want)
+			}
+			var holds []recording.Origin
+			for _, h := range line.Holds() {
+				holds = append(holds, h.Origin)
+			}
+			if !slices.Equal(holds, tt.holds) {
+				t.Errorf("holds %q, want %q", holds, tt.holds)
+			}
+		})
+	}
+}
+
+func TestATriggersResumeIsNotCarriedOutUnderAHandsHold(t *testing.T) {
+	line := play(t, []step{{ask: recording.Pause}, {ask: recording.Pause, origin: "trigger:card"}})
+	a, carry := line.Add(recording.Attempt{ID: "3", Action: recording.Resume, Origin: "trigger:card", RequestedAt: start.Add(time.Minute)})
+	if carry || a.Outcome != recording.Superseded || !a.Settled() {
+		t.Errorf("carried out: %v, outcome %q, settled %v", carry, a.Outcome, a.Settled())
+	}
+}
+
+func TestAnAttemptThatIsAnnouncedLateTakesItsPlace(t *testing.T) {
+	line := play(t, []step{{ask: recording.Resume}, {decide: "1", outcome: recording.Confirmed}})
+	line.Add(recording.Attempt{ID: "kept", Action: recording.Pause, Origin: recording.Hand, RequestedAt: start.Add(-time.Minute)})
+	if state, _ := line.State(); state != recording.Recording {
+		t.Errorf("an older pause overwrote the newer resume: %q", state)
+	}
+	if holds := line.Holds(); len(holds) > 0 {
+		t.Errorf("an older pause holds after the newer resume: %v", holds)
+	}
+}
+
+func TestASettledAttemptTakesOnlyTheAgentsWord(t *testing.T) {
+	line := play(t, []step{{ask: recording.Pause}, {decide: "1", outcome: recording.Sent}})
+	if _, err := line.Decide("1", recording.Accepted, nil, "", start, true); err != recording.ErrSettled {
+		t.Errorf("accepted after sent: %v", err)
+	}
+	if _, err := line.Decide("1", recording.Attested, nil, "", start, true); err != nil {
+		t.Errorf("attested after sent: %v", err)
+	}
+	line = play(t, []step{{ask: recording.Pause}, {decide: "1", outcome: recording.Confirmed}})
+	if _, err := line.Decide("1", recording.Attested, nil, "", start, true); err != recording.ErrSettled {
+		t.Errorf("attested after confirmed: %v", err)
+	}
+	if _, err := line.Decide("9", recording.Sent, nil, "", start, true); err != recording.ErrNoSuchAttempt {
+		t.Errorf("an unknown attempt: %v", err)
+	}
+}
+
+// TestPausedIsOnlySaidOfAConfirmedPause runs random histories: whatever happens, the tape is called silent only where the
+// newest attempt that may have changed anything is a confirmed silencing one.
+func TestPausedIsOnlySaidOfAConfirmedPause(t *testing.T) {
+	actions := []recording.Action{recording.Pause, recording.Resume, recording.Start, recording.Stop, recording.Mask, recording.Unmask, recording.DoNotRecord}
+	outcomes := []recording.Outcome{recording.Confirmed, recording.Accepted, recording.Sent, recording.NoCall, recording.NotEnabled, recording.Locked,
+		recording.Denied, recording.NotFound, recording.Failed, recording.Unknown, recording.Attested}
+	rapid.Check(t, func(t *rapid.T) {
+		var line recording.Timeline
+		at := start
+		var ids []string
+		n := rapid.IntRange(1, 150).Draw(t, "steps")
+		for i := range n {
+			at = at.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "gap")) * time.Second)
+			switch {
+			case len(ids) == 0 || rapid.Bool().Draw(t, "ask"):
+				id := fmt.Sprint(i)
+				asked := at.Add(-time.Duration(rapid.IntRange(0, 2).Draw(t, "kept")) * time.Second) // announced late
+				line.Add(recording.Attempt{ID: id, Action: rapid.SampledFrom(actions).Draw(t, "action"),
+					Origin: rapid.SampledFrom([]recording.Origin{recording.Hand, "trigger:a", recording.Link}).Draw(t, "origin"), RequestedAt: asked})
+				ids = append(ids, id)
+			case rapid.IntRange(0, 20).Draw(t, "call") == 0:
+				line.SetCall(rapid.SampledFrom([]string{"", "c1", "c2"}).Draw(t, "id"), at)
+			default:
+				id := rapid.SampledFrom(ids).Draw(t, "id")
+				line.Decide(id, rapid.SampledFrom(outcomes).Draw(t, "outcome"), nil, "", at, rapid.Bool().Draw(t, "final"))
+			}
+		}
+		state, _ := line.State()
+		if !state.OffTape() {
+			return
+		}
+		for _, a := range line.Attempts() { // newest first
+			if a.Outcome.KeepsState() {
+				continue
+			}
+			if a.Outcome != recording.Confirmed || !a.Action.Silences() {
+				t.Fatalf("state %q, but the newest attempt that may have changed anything is %s with outcome %q", state, a.Action, a.Outcome)
+			}
+			return
+		}
+	})
+}
+
+func TestALongDayCostsNoMoreThanAShortOne(t *testing.T) {
+	var line recording.Timeline
+	for i := range 10_000 {
+		at := start.Add(time.Duration(i) * time.Second)
+		action := recording.Pause
+		if i%2 == 1 {
+			action = recording.Resume
+		}
+		line.Add(recording.Attempt{ID: fmt.Sprint(i), Action: action, Origin: recording.Hand, RequestedAt: at})
+		line.Decide(fmt.Sprint(i), recording.Confirmed, nil, "", at, true)
+	}
+	if n := len(line.Attempts()); n > 64 {
+		t.Errorf("%d attempts are kept", n)
+	}
+	if state, since := line.State(); state != recording.Recording || !since.Equal(start.Add(9_999*time.Second)) {
+		t.Errorf("state %q since %s", state, since)
+	}
+}
