@@ -1,0 +1,99 @@
+# offrecord. `make` alone lists the targets.
+
+# The tools' versions and the long runs' lengths, in one place. The flags of the browser's program are in
+# web/site/build/program, where the tests read them too.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME    ?= 5m
+
+GO      ?= go
+GOFLAGS_SERVER := -trimpath -buildvcs=false -ldflags '-s -w'
+JS      := GOOS=js GOARCH=wasm
+# Where chromedp looks, in its order.
+BROWSERS := headless_shell headless-shell chromium chromium-browser google-chrome google-chrome-stable
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help assets build run test unit js-test e2e-test browser lint fmt vet vet-js staticcheck vuln bench size fuzz screenshots clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+assets: ## compile, name and compress what the browser is served
+	$(GO) run ./web/site/build
+
+size: ## print the browser program's size, and fail above the gate
+	$(GO) run ./web/site/build -size
+
+build: assets ## make bin/offrecord, one file with all inside
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_SERVER) -o bin/offrecord ./web
+
+run: build ## start the platforms' simulators and the companion on loopback
+	$(GO) build -o bin/offrecord-demo ./e2e/demo
+	exec bin/offrecord-demo
+
+test: browser size vet vet-js unit js-test e2e-test ## pass every test, the browser ones included
+
+unit:
+	$(GO) test $$($(GO) list ./... | grep -v '^offrecord/e2e')
+
+# What the browser's program can be asked without a page, through Node.
+js-test:
+	@packages=$$($(JS) $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./wasm/... ./app/...); \
+	[ -z "$$packages" ] && exit 0; \
+	command -v node >/dev/null || { echo "make test: the tests of ./wasm need Node. Install it (apt-get install nodejs) and run make test again." >&2; exit 1; }; \
+	$(JS) $(GO) test -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" $$packages
+
+# One package at a time, on all the processors there are: what a browser's test waits for should come from the test.
+# Never from the cache, which doesn't know of a browser that changed its mind.
+e2e-test:
+	$(GO) test -count=1 -p 1 -timeout 12m ./e2e/...
+
+browser:
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo -n'; \
+	if command -v apt-get >/dev/null && $${sudo:-env} true 2>/dev/null; then \
+		echo "make test: installing Chromium"; \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else \
+		echo "make test: there is no Chromium, and it can't be installed from here. Install Chromium or Chrome (on Debian: apt-get install chromium) and run make test again." >&2; exit 1; \
+	fi
+
+lint: fmt vet vet-js staticcheck ## gofmt, go vet and staticcheck, for the server and for the browser
+
+fmt:
+	@unformatted=$$(gofmt -l app web wasm e2e); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted" >&2; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+vet-js:
+	$(JS) $(GO) vet ./wasm/... ./app/...
+
+staticcheck:
+	GOBIN=$(CURDIR)/bin $(GO) install $(STATICCHECK)
+	bin/staticcheck ./...
+	$(JS) bin/staticcheck ./wasm/... ./app/...
+
+vuln: ## look the dependencies up in Go's vulnerability database (needs https://vuln.go.dev)
+	$(GO) run $(GOVULNCHECK) ./...
+
+bench: build ## measure click to arrival, first paint, mounting and bytes, against the rival
+	$(GO) run ./e2e/bench
+
+fuzz: ## run each fuzz target for FUZZTIME (default 5m)
+	@for package in $$($(GO) list ./...); do \
+		for name in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "== $$package $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+screenshots: build ## make the README's pictures
+	$(GO) run ./e2e/screenshots
+
+clean: ## remove what was built, and what failed tests left behind
+	rm -rf bin .demo e2e/failures
+	find web/site/dist -mindepth 1 ! -name .keep -delete
