@@ -1,0 +1,401 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto"
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// A Tab is one page as a test uses it. Its methods fail the test that it was made for when they can't do what they say.
+type Tab struct {
+	Ctx context.Context // for chromedp's own actions; it has no deadline
+
+	b *Browser
+	t testing.TB
+}
+
+// Tab opens an empty tab, in a window of its own so that it is never in the background, in the browser's one profile. When
+// t ends, the tab is judged and closed: every error that it, a popup or a frame logged and that [Tab.Allow] doesn't know
+// fails t, and a failed t leaves a picture, the DOM and the console behind.
+func (b *Browser) Tab(t testing.TB) *Tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	tab := &Tab{Ctx: ctx, b: b, t: t}
+	if err := chromedp.Do(ctx); err != nil { // binds the tab's life to ctx: no deadline
+		cancel()
+		t.Fatalf("opening a tab: %v", err)
+	}
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		cancel()
+		t.Fatalf("listening to a tab: %v", err)
+	}
+	t.Cleanup(func() {
+		tab.judge()
+		cancel()
+	})
+	return tab
+}
+
+// Allow declares console errors, exceptions or policy violations that the test provokes; pattern is matched against
+// [Message.String].
+func (tab *Tab) Allow(pattern string) {
+	tab.t.Helper()
+	p, err := regexp.Compile(pattern)
+	if err != nil {
+		tab.t.Fatalf("a pattern of what to allow: %v", err)
+	}
+	tab.b.mu.Lock()
+	defer tab.b.mu.Unlock()
+	if tab.b.log.allowed == nil {
+		tab.b.log.allowed = map[testing.TB][]*regexp.Regexp{}
+	}
+	tab.b.log.allowed[tab.t] = append(tab.b.log.allowed[tab.t], p)
+}
+
+// Messages is what was logged since the last tab was judged.
+func (tab *Tab) Messages() []Message {
+	tab.b.mu.Lock()
+	defer tab.b.mu.Unlock()
+	return slices.Clone(tab.b.log.messages)
+}
+
+// WaitMessage waits until something is logged that contains part.
+func (tab *Tab) WaitMessage(part string) Message {
+	tab.t.Helper()
+	ctx, cancel := tab.limited()
+	defer cancel()
+	for {
+		for _, m := range tab.Messages() {
+			if strings.Contains(m.String(), part) {
+				return m
+			}
+		}
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](frame, await)); err != nil {
+			tab.t.Fatalf("waited in vain for %q in the console", part)
+		}
+	}
+}
+
+// judge fails the test for what was logged and not allowed.
+func (tab *Tab) judge() {
+	// What the page has logged so far arrives before the answer to a later call.
+	ctx, cancel := tab.limited()
+	defer cancel()
+	_ = chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void]("0")) // a page that is gone has said all it will
+
+	tab.b.mu.Lock()
+	all, unexpected := tab.b.log.judge(tab.t)
+	tab.b.mu.Unlock()
+	for _, m := range unexpected {
+		tab.t.Errorf("the browser's console, unexpected: %s", m)
+	}
+	if tab.t.Failed() {
+		tab.leave(all)
+	}
+}
+
+// limited is the tab's context for one step.
+func (tab *Tab) limited() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(tab.Ctx, patience)
+}
+
+// Do runs chromedp's actions, each with its own deadline.
+func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
+	tab.t.Helper()
+	for _, action := range actions {
+		ctx, cancel := tab.limited()
+		err := chromedp.Do(ctx, action)
+		cancel()
+		if err != nil {
+			tab.t.Fatalf("in the browser: %v", err)
+		}
+	}
+}
+
+// Open navigates to the address and waits for the page to load.
+func (tab *Tab) Open(url string) {
+	tab.t.Helper()
+	ctx, cancel := tab.limited()
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
+		tab.t.Fatalf("opening %s: %v", url, err)
+	}
+}
+
+// Eval is the value of a JavaScript expression; a promise is waited for.
+func Eval[T any](tab *Tab, expression string) T {
+	tab.t.Helper()
+	ctx, cancel := tab.limited()
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, await))
+	if err != nil {
+		tab.t.Fatalf("evaluating %s: %v", expression, err)
+	}
+	return value
+}
+
+func await(p *runtime.EvaluateParams) { p.AwaitPromise = new(true) }
+
+// glance looks again and again, in the page, for up to half a second. A page that navigates takes the glance with it.
+const glance = `new Promise(done => {
+	const end = performance.now() + 500;
+	const look = () => {
+		const value = %s;
+		if (value || performance.now() > end) done(!!value); else setTimeout(look, 10);
+	};
+	look();
+})`
+
+// Until waits for a JavaScript expression to become true, through navigations and reloads.
+func (tab *Tab) Until(expression string) {
+	tab.t.Helper()
+	ctx, cancel := tab.limited()
+	defer cancel()
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf(glance, "("+expression+")"), await))
+		var moved *cdproto.Error // the document that was asked has gone
+		switch {
+		case ok:
+			return
+		case ctx.Err() != nil:
+			tab.t.Fatalf("waited in vain until %s", expression)
+		case err != nil && !errors.As(err, &moved):
+			tab.t.Fatalf("waiting until %s: %v", expression, err)
+		}
+	}
+}
+
+// Wait waits for an element that matches the CSS selector.
+func (tab *Tab) Wait(selector string) {
+	tab.t.Helper()
+	tab.Until("document.querySelector(" + quote(selector) + ")")
+}
+
+// WaitState waits for the panel to be in one of the states, and says which.
+func (tab *Tab) WaitState(states ...string) string {
+	tab.t.Helper()
+	return tab.waitAttribute("data-state", states)
+}
+
+// WaitOutcome waits for the last attempt to have one of the outcomes, and says which.
+func (tab *Tab) WaitOutcome(outcomes ...string) string {
+	tab.t.Helper()
+	return tab.waitAttribute("data-outcome", outcomes)
+}
+
+func (tab *Tab) waitAttribute(name string, values []string) string {
+	tab.t.Helper()
+	var selectors []string
+	for _, v := range values {
+		selectors = append(selectors, fmt.Sprintf("[%s=%s]", name, quote(v)))
+	}
+	tab.Wait(strings.Join(selectors, ","))
+	return Eval[string](tab, fmt.Sprintf("document.querySelector('[%s]').getAttribute('%[1]s')", name))
+}
+
+// Text is the text that a person sees in the first element that matches.
+func (tab *Tab) Text(selector string) string {
+	tab.t.Helper()
+	return Eval[string](tab, "document.querySelector("+quote(selector)+").innerText")
+}
+
+// Click clicks the one element with this role and accessible name with the mouse, where a person would: it waits for it to
+// be there, scrolls to it, and refuses to click when something else covers it.
+func (tab *Tab) Click(role, name string) {
+	tab.t.Helper()
+	x, y := tab.find(role, name)
+	tab.Do(chromedp.MouseClickXY(x, y))
+}
+
+// Press moves the mouse to the element and presses the button down without letting go; the answer does.
+func (tab *Tab) Press(role, name string) (release func()) {
+	tab.t.Helper()
+	x, y := tab.find(role, name)
+	tab.Do(chromedp.MouseEvent(chromedp.MousePressed, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	return func() {
+		tab.t.Helper()
+		tab.Do(chromedp.MouseEvent(chromedp.MouseReleased, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	}
+}
+
+// Focus moves the keyboard's focus to the element with this role and accessible name.
+func (tab *Tab) Focus(role, name string) {
+	tab.t.Helper()
+	tab.located(role, name, func(ctx context.Context, node cdp.BackendNodeID) error {
+		_, err := chromedp.Call(ctx, dom.Focus, dom.FocusParams{BackendNodeID: node})
+		return err
+	})
+}
+
+// Has reports how many elements there are now with this role and accessible name.
+func (tab *Tab) Has(role, name string) int {
+	tab.t.Helper()
+	ctx, cancel := tab.limited()
+	defer cancel()
+	nodes, err := query(ctx, role, name)
+	if err != nil {
+		tab.t.Fatalf("looking for the %s %q: %v", role, name, err)
+	}
+	return len(nodes)
+}
+
+func (tab *Tab) find(role, name string) (x, y float64) {
+	tab.t.Helper()
+	tab.located(role, name, func(ctx context.Context, node cdp.BackendNodeID) (err error) {
+		x, y, err = centre(ctx, node)
+		return err
+	})
+	return x, y
+}
+
+// located calls use with the one element of this role and name, again and again until it succeeds: pages redraw.
+func (tab *Tab) located(role, name string, use func(context.Context, cdp.BackendNodeID) error) {
+	tab.t.Helper()
+	ctx, cancel := tab.limited()
+	defer cancel()
+	for {
+		nodes, err := query(ctx, role, name)
+		if err == nil && len(nodes) != 1 {
+			err = fmt.Errorf("there are %d of them", len(nodes))
+		}
+		if err == nil {
+			err = use(ctx, nodes[0])
+		}
+		if err == nil {
+			return
+		}
+		if _, ferr := chromedp.Run(ctx, chromedp.Evaluate[bool](frame, await)); ferr != nil && ctx.Err() != nil {
+			tab.t.Fatalf("the %s %q can't be used: %v", role, name, err)
+		}
+	}
+}
+
+// frame lets the page draw once before it is looked at again.
+const frame = `new Promise(done => { requestAnimationFrame(() => done(true)); setTimeout(() => done(true), 50) })`
+
+// query asks the accessibility tree of the page, and of the frames of its own site.
+func query(ctx context.Context, role, name string) ([]cdp.BackendNodeID, error) {
+	doc, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: "document"})
+	if err != nil {
+		return nil, err
+	}
+	found, err := chromedp.Call(ctx, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{
+		ObjectID: doc.Result.ObjectID, Role: role, AccessibleName: name,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var nodes []cdp.BackendNodeID
+	for _, n := range found.Nodes {
+		if !n.Ignored {
+			nodes = append(nodes, n.BackendDOMNodeID)
+		}
+	}
+	return nodes, nil
+}
+
+// centre scrolls to the element and returns its middle, if a click there would reach it.
+func centre(ctx context.Context, node cdp.BackendNodeID) (x, y float64, err error) {
+	object, err := chromedp.Call(ctx, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: node})
+	if err != nil {
+		return 0, 0, err
+	}
+	res, err := chromedp.Call(ctx, runtime.CallFunctionOn, runtime.CallFunctionOnParams{
+		ObjectID: object.Object.ObjectID,
+		FunctionDeclaration: `function() {
+			this.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
+			const r = this.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2;
+			const hit = document.elementFromPoint(x, y);
+			const covered = this.contains(hit) ? "" : hit ? hit.outerHTML.slice(0, 200) : "nothing";
+			return {x, y, covered, disabled: !!this.disabled};
+		}`,
+		ReturnByValue: new(true),
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	var at struct {
+		X, Y     float64
+		Covered  string
+		Disabled bool
+	}
+	if err := json.Unmarshal(res.Result.Value, &at); err != nil {
+		return 0, 0, fmt.Errorf("reading where it is: %w", err)
+	}
+	switch {
+	case at.Disabled:
+		return 0, 0, errors.New("it is disabled")
+	case at.Covered != "":
+		return 0, 0, fmt.Errorf("a click would reach something else: %s", at.Covered)
+	}
+	return at.X, at.Y, nil
+}
+
+// Offline takes the network from the tab, and from the popups and frames there are, or gives it back.
+func (tab *Tab) Offline(offline bool) {
+	tab.t.Helper()
+	for _, ctx := range append([]context.Context{tab.Ctx}, tab.b.attached()...) {
+		if err := emulate(ctx, offline, 0); err != nil && ctx == tab.Ctx {
+			tab.t.Fatalf("taking the tab offline: %v", err)
+		}
+	}
+}
+
+func emulate(ctx context.Context, offline bool, latency float64) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	// What the page is told (navigator.onLine and its events), and what its requests meet, are two switches.
+	state := network.OverrideNetworkStateParams{Offline: offline, Latency: latency, DownloadThroughput: -1, UploadThroughput: -1}
+	if _, err := chromedp.Call(ctx, network.OverrideNetworkState, state); err != nil {
+		return err
+	}
+	conditions := []*network.Conditions{}
+	if offline || latency > 0 {
+		conditions = append(conditions, &network.Conditions{Offline: offline, Latency: latency, DownloadThroughput: -1, UploadThroughput: -1})
+	}
+	_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: conditions})
+	return err
+}
+
+// Viewport makes the page this large, in CSS pixels.
+func (tab *Tab) Viewport(width, height int64) {
+	tab.t.Helper()
+	tab.Do(chromedp.EmulateViewport(width, height))
+}
+
+// Prefer sets what the person prefers, as CSS media features: Prefer("prefers-color-scheme", "dark",
+// "prefers-reduced-motion", "reduce"). Without arguments, nothing is preferred any more.
+func (tab *Tab) Prefer(pairs ...string) {
+	tab.t.Helper()
+	var features []*emulation.MediaFeature
+	for i := 0; i+1 < len(pairs); i += 2 {
+		features = append(features, &emulation.MediaFeature{Name: pairs[i], Value: pairs[i+1]})
+	}
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+		return err
+	}))
+}
+
+// quote makes a JavaScript (and CSS) string of s.
+func quote(s string) string {
+	data, err := json.Marshal(s)
+	if err != nil { // a string always has a JSON form
+		panic(err)
+	}
+	return string(data)
+}
