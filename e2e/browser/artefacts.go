@@ -35,7 +35,7 @@ func (tab *Tab) leave(messages []Message) {
 		return
 	}
 	// A test can have several tabs.
-	name := filepath.Join(dir, string(chromedp.FromContext(tab.Ctx).Target.TargetID))
+	name := filepath.Join(dir, string(tab.id()))
 	ctx, cancel := tab.limited()
 	defer cancel()
 	if png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {

@@ -86,6 +86,7 @@ type Browser struct {
 
 	mu     sync.Mutex
 	log    journal
+	tabs   map[target.ID]bool
 	pages  map[target.ID]*page // popups and frames of other sites, while they live
 	opened []*opening          // who waits for a popup
 }
@@ -104,7 +105,7 @@ func Launch(t testing.TB, net *Net, cookies Cookies, opts ...Option) *Browser {
 	if err := prepare(s.profile, cookies, s.prefs); err != nil {
 		t.Fatalf("preparing the browser's profile: %v", err)
 	}
-	b := &Browser{Profile: s.profile, Cookies: cookies, watched: !s.bare, pages: map[target.ID]*page{}}
+	b := &Browser{Profile: s.profile, Cookies: cookies, watched: !s.bare, tabs: map[target.ID]bool{}, pages: map[target.ID]*page{}}
 
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), s.allocator(find(t), net)...)
 	b.ctx, b.cancel = chromedp.NewContext(alloc, chromedp.WithErrorf(quiet), chromedp.WithLogf(quiet))

@@ -33,7 +33,7 @@ func (o *opening) offer(p *page) {
 // itself within milliseconds.
 func (tab *Tab) Popup(trigger func()) *Popup {
 	tab.t.Helper()
-	o := &opening{opener: chromedp.FromContext(tab.Ctx).Target.TargetID, got: make(chan *page, 1)}
+	o := &opening{opener: tab.id(), got: make(chan *page, 1)}
 	tab.b.mu.Lock()
 	tab.b.opened = append(tab.b.opened, o)
 	tab.b.mu.Unlock()
@@ -64,7 +64,7 @@ func without(all []*opening, o *opening) []*opening {
 
 // Popups is how many windows are open that the tab's page opened.
 func (tab *Tab) Popups() int {
-	self := chromedp.FromContext(tab.Ctx).Target.TargetID
+	self := tab.id()
 	tab.b.mu.Lock()
 	defer tab.b.mu.Unlock()
 	n := 0

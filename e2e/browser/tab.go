@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -39,7 +39,11 @@ func (b *Browser) Tab(t testing.TB) *Tab {
 		cancel()
 		t.Fatalf("opening a tab: %v", err)
 	}
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
+	id := tab.id()
+	b.mu.Lock()
+	b.tabs[id] = true
+	b.mu.Unlock()
+	if err := chromedp.Listen(ctx, b.hear(id)); err != nil {
 		cancel()
 		t.Fatalf("listening to a tab: %v", err)
 	}
@@ -66,11 +70,17 @@ func (tab *Tab) Allow(pattern string) {
 	tab.b.log.allowed[tab.t] = append(tab.b.log.allowed[tab.t], p)
 }
 
-// Messages is what was logged since the last tab was judged.
+// Messages is what the tab, and what it opened and framed, has logged.
 func (tab *Tab) Messages() []Message {
 	tab.b.mu.Lock()
 	defer tab.b.mu.Unlock()
-	return slices.Clone(tab.b.log.messages)
+	var mine []Message
+	for _, m := range tab.b.log.messages {
+		if m.of == tab.id() {
+			mine = append(mine, m)
+		}
+	}
+	return mine
 }
 
 // WaitMessage waits until something is logged that contains part.
@@ -98,7 +108,8 @@ func (tab *Tab) judge() {
 	_ = chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void]("0")) // a page that is gone has said all it will
 
 	tab.b.mu.Lock()
-	all, unexpected := tab.b.log.judge(tab.t)
+	delete(tab.b.tabs, tab.id())
+	all, unexpected := tab.b.log.judge(tab.t, tab.b.tabs)
 	tab.b.mu.Unlock()
 	for _, m := range unexpected {
 		tab.t.Errorf("the browser's console, unexpected: %s", m)
@@ -107,6 +118,8 @@ func (tab *Tab) judge() {
 		tab.leave(all)
 	}
 }
+
+func (tab *Tab) id() target.ID { return chromedp.FromContext(tab.Ctx).Target.TargetID }
 
 // limited is the tab's context for one step.
 func (tab *Tab) limited() (context.Context, context.CancelFunc) {
@@ -385,8 +398,8 @@ func (tab *Tab) Prefer(pairs ...string) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		features = append(features, &emulation.MediaFeature{Name: pairs[i], Value: pairs[i+1]})
 	}
-	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+	tab.Do(chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
+		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
 		return err
 	}))
 }

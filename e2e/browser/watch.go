@@ -21,6 +21,7 @@ type Message struct {
 	Page string // the address of the document or script that it came from, as far as known
 	bad  bool
 	at   runtime.Timestamp
+	of   target.ID // the tab that it belongs to, as far as known
 }
 
 func (m Message) String() string { return fmt.Sprintf("%s: %s (%s)", m.Kind, m.Text, m.Page) }
@@ -46,14 +47,20 @@ func (j *journal) note(m Message) {
 	j.messages = append(j.messages, m)
 }
 
-// judge takes the messages out of the journal and returns those that a test of t should fail for.
-func (j *journal) judge(t testing.TB) (all, unexpected []Message) {
-	all, j.messages = j.messages, nil
-	for _, m := range all {
+// judge takes out the messages that belong to none of the other tabs, and says which of them a test of t should fail for.
+func (j *journal) judge(t testing.TB, others map[target.ID]bool) (all, unexpected []Message) {
+	var rest []Message
+	for _, m := range j.messages {
+		if others[m.of] {
+			rest = append(rest, m)
+			continue
+		}
+		all = append(all, m)
 		if m.bad && !matches(j.allowed[t], m) {
 			unexpected = append(unexpected, m)
 		}
 	}
+	j.messages = rest
 	return all, unexpected
 }
 
@@ -110,20 +117,24 @@ func text(args []*runtime.RemoteObject) string {
 	return strings.Join(words, " ")
 }
 
-// hear puts a target's console events in the journal.
-func (b *Browser) hear(ev any) {
-	m, ok := message(ev)
-	if !ok {
-		return
+// hear returns what puts a target's console events in the journal, as of the tab that the target belongs to.
+func (b *Browser) hear(of target.ID) func(any) {
+	return func(ev any) {
+		m, ok := message(ev)
+		if !ok {
+			return
+		}
+		m.of = of
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.log.note(m)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.log.note(m)
 }
 
 // A page is a popup, or a frame of another site, which is a target of its own.
 type page struct {
 	info   target.Info
+	of     target.ID       // the tab that it came from, by whatever way
 	ctx    context.Context // attached to it; nil where nothing is
 	cancel context.CancelFunc
 	gone   chan struct{} // closed when the browser has closed it
@@ -163,6 +174,7 @@ func (b *Browser) appeared(info target.Info) {
 	p.cancel = func() { go cancel() } // cancel calls the browser, and this may be its reading loop
 
 	b.mu.Lock()
+	p.of = b.origin(info)
 	b.pages[info.TargetID] = p
 	if popup {
 		for _, o := range b.opened {
@@ -175,10 +187,23 @@ func (b *Browser) appeared(info target.Info) {
 	}
 }
 
+// origin is the tab that a new popup or frame comes from. Its user holds the lock.
+func (b *Browser) origin(info target.Info) target.ID {
+	for _, parent := range []target.ID{info.OpenerID, info.ParentID, target.ID(info.ParentFrameID)} {
+		if b.tabs[parent] {
+			return parent
+		}
+		if p := b.pages[parent]; p != nil {
+			return p.of
+		}
+	}
+	return ""
+}
+
 // watch attaches to a page that appeared by itself. It may have spoken before, so both of its logs are read anew. A page
 // can be gone at any step, and then there is nothing to watch.
 func (b *Browser) watch(ctx context.Context, p *page) {
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
+	if err := chromedp.Listen(ctx, b.hear(p.of)); err != nil {
 		return
 	}
 	for _, c := range []cdp.Command[cdp.Empty, cdp.Empty]{cdplog.Disable, cdplog.Enable, runtime.Disable, runtime.Enable} {
