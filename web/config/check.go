@@ -1,0 +1,487 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"offrecord/app/recording"
+	"offrecord/web/identity"
+	"offrecord/web/secret"
+)
+
+// The defaults, as the design names them.
+const (
+	defaultTry       = 5 * time.Second
+	defaultAttempt   = 15 * time.Second
+	defaultRetention = 8760 * time.Hour // 12 months, PCI DSS 10.5.1
+	defaultStore     = "sqlite:offrecord.db"
+)
+
+// plain is a name that is safe in a URL's path, a log and a page alike.
+var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// check judges the whole file and fills in the defaults.
+func (p *parser) check(c *Config) {
+	p.checkListener(c)
+	p.checkStore(c)
+	p.checkIdentity(c)
+	p.checkPlatforms(c)
+	p.checkAgents(c)
+	c.Warnings = p.warnings(c)
+}
+
+func (p *parser) checkListener(c *Config) {
+	host := p.hostPort("listen", c.Listen, true)
+	loopback := IsLoopback(host)
+	if c.MetricsListen != "" {
+		p.hostPort("metrics_listen", c.MetricsListen, false)
+		if c.MetricsListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+			p.at("metrics_listen", "Metrics and profiles must not be on the public listener: give metrics_listen a port of its own.")
+		}
+	}
+	if t := c.TLS; t != nil {
+		t.CertFile = p.file("tls", "cert_file", t.CertFile, true)
+		t.KeyFile = p.file("tls", "key_file", t.KeyFile, true)
+	}
+	for i, cidr := range c.Proxies {
+		if prefix, ok := p.prefix(fmt.Sprintf("trusted_proxies[%d]", i), cidr); ok {
+			c.TrustedProxies = append(c.TrustedProxies, prefix)
+		}
+	}
+	if host != "" && !loopback && c.TLS == nil && len(c.Proxies) == 0 {
+		p.at("listen", "Plain http is for loopback only: give tls, or name the proxy that ends TLS in trusted_proxies, or listen on 127.0.0.1.")
+	}
+	if u := c.PublicURL; !u.IsZero() {
+		if u.Path != "" && u.Path != "/" {
+			p.at("public_url", "public_url must have no path: offrecord needs a host name of its own.")
+		}
+		p.https("public_url", u)
+		if c.TLS != nil && u.Scheme == "http" {
+			p.at("public_url", "public_url says http although tls is set: make it https.")
+		}
+	} else if host != "" && !loopback {
+		p.at("listen", "Off loopback, public_url must say the https address that browsers use: add it.")
+	}
+	for i, origin := range c.EmbedOrigins {
+		p.origin(fmt.Sprintf("embed_origins[%d]", i), origin)
+	}
+}
+
+func (p *parser) checkStore(c *Config) {
+	if c.Store == "" {
+		c.Store = defaultStore
+	}
+	if name, ok := strings.CutPrefix(c.Store, "sqlite:"); !ok || name == "" {
+		if postgres := "postgres://"; strings.HasPrefix(c.Store, postgres) {
+			p.at("store", "postgres isn't supported by this version: write sqlite: and a file name.")
+		} else {
+			p.at("store", "store must be sqlite: and a file name.")
+		}
+	}
+	switch {
+	case c.Retention == 0:
+		c.Retention = defaultRetention
+	case c.Retention < 24*time.Hour:
+		p.at("retention", "retention must be at least 24h: PCI DSS asks for 8760h, 12 months.")
+	}
+	if a := c.Audit; a != nil && a.SigningKeyFile != "" {
+		a.SigningKey = p.secretFile("audit.signing_key_file", a.SigningKeyFile)
+	}
+	if a := c.Alerts; a != nil {
+		if a.Webhook.IsZero() {
+			p.at("alerts", "alerts needs webhook, the https address that is told: add it, or leave alerts out.")
+		} else {
+			p.https("alerts.webhook", a.Webhook)
+		}
+		a.Key = p.secret("alerts", "secret", a.Secret, a.SecretFile, true, "the webhook's signing secret")
+	}
+}
+
+const unsupported = " isn't supported by this version: leave it out. On loopback, demo: true is there to try offrecord with."
+
+func (p *parser) checkIdentity(c *Config) {
+	id := c.Identity
+	if id.OIDC != nil {
+		p.at("identity.oidc", "identity.oidc"+unsupported)
+		if id.OIDC.Issuer.IsZero() || id.OIDC.ClientID == "" {
+			p.at("identity.oidc", "identity.oidc needs issuer and client_id.")
+		} else {
+			p.https("identity.oidc.issuer", id.OIDC.Issuer)
+		}
+		p.secret("identity.oidc", "client_secret", id.OIDC.ClientSecret, id.OIDC.ClientSecretFile, true, "the client's secret")
+	}
+	if j := id.EmbedJWT; j != nil {
+		p.at("identity.embed_jwt", "identity.embed_jwt"+unsupported)
+		if j.Issuer == "" || j.Audience == "" {
+			p.at("identity.embed_jwt", "identity.embed_jwt needs issuer and audience.")
+		}
+		inline := !j.Secret.IsZero() || j.SecretFile != ""
+		switch {
+		case j.PublicKeyFile != "" && inline:
+			p.at("identity.embed_jwt", "identity.embed_jwt takes a public_key_file or a secret, not both.")
+		case j.PublicKeyFile != "":
+			p.file("identity.embed_jwt", "public_key_file", j.PublicKeyFile, true)
+		default:
+			p.secret("identity.embed_jwt", "secret", j.Secret, j.SecretFile, true, "the key of HS256, or give public_key_file")
+		}
+	}
+	if x := id.Proxy; x != nil {
+		p.at("identity.proxy", "identity.proxy"+unsupported)
+		if x.Header == "" {
+			p.at("identity.proxy", "identity.proxy needs header, the name of the header that the proxy sets.")
+		}
+		if len(x.TrustedCIDRs) == 0 {
+			p.at("identity.proxy", "identity.proxy needs trusted_cidrs: without them anyone could send the header and be anyone.")
+		}
+		for i, cidr := range x.TrustedCIDRs {
+			p.prefix(fmt.Sprintf("identity.proxy.trusted_cidrs[%d]", i), cidr)
+		}
+	}
+	if id.Demo {
+		if host, _, err := net.SplitHostPort(c.Listen); err == nil && !IsLoopback(host) {
+			p.at("identity.demo", "demo believes whoever says an address, so it is for loopback only: listen on 127.0.0.1, or use another identity.")
+		}
+		if !c.PublicURL.IsZero() && !IsLoopback(c.PublicURL.Hostname()) {
+			p.at("identity.demo", "demo believes whoever says an address, so public_url must be a loopback name with it, such as localhost.")
+		}
+		if len(c.Proxies) > 0 {
+			p.at("identity.demo", "demo believes whoever says an address, so nothing may be passed on to it: leave trusted_proxies out.")
+		}
+	}
+	if id.OIDC == nil && id.EmbedJWT == nil && id.Proxy == nil && !id.Demo {
+		p.at("identity", "Nobody could log in: give identity one way, on loopback for example demo: true.")
+	}
+}
+
+func (p *parser) checkPlatforms(c *Config) {
+	if len(c.Platforms) == 0 {
+		p.at("platforms", "There is no platform: add one to platforms.")
+	}
+	first := map[string]int{}
+	for i := range c.Platforms {
+		path, platform := fmt.Sprintf("platforms[%d]", i), &c.Platforms[i]
+		if !plain.MatchString(platform.Name) {
+			p.at(path+".name", "A platform's name must be of letters, digits, dots, dashes and underscores, at most 64.")
+		} else if line, there := first[platform.Name]; there {
+			p.at(path+".name", fmt.Sprintf("This platform's name is there already, on line %d: give each its own.", line))
+		} else {
+			first[platform.Name] = p.line(path + ".name")
+		}
+		p.checkPlatform(path, platform)
+	}
+}
+
+// kinds says which kinds take a setting that not every kind takes.
+var kinds = map[string][]Kind{
+	"tenant": {EightByEight}, "data_tenant": {EightByEight}, "action_token": {EightByEight}, "action_token_file": {EightByEight},
+	"data_token": {EightByEight}, "data_token_file": {EightByEight}, "routes": {EightByEight}, "combine": {EightByEight}, "session": {EightByEight},
+	"token_url": {Vonage, CXone}, "account": {Vonage}, "client_id": {Vonage}, "client_secret": {Vonage}, "client_secret_file": {Vonage},
+	"scope": {Vonage}, "token_auth": {Vonage},
+	"access_key_id": {CXone}, "access_key_secret": {CXone}, "access_key_secret_file": {CXone}, "pause_with": {CXone}, "media_type": {CXone}, "api": {CXone},
+}
+
+func (p *parser) checkPlatform(path string, x *Platform) {
+	if !slices.Contains([]Kind{EightByEight, Vonage, CXone}, x.Kind) {
+		p.at(path+".kind", "kind must be 8x8, vonage or cxone.")
+		return
+	}
+	for key, takers := range kinds {
+		if _, given := p.lines[path+"."+key]; given && !slices.Contains(takers, x.Kind) {
+			p.at(path+"."+key, fmt.Sprintf("%s is no setting of %s: leave it out.", key, x.Kind))
+		}
+	}
+	p.base(path, "base_url", x.BaseURL, true)
+	p.timeouts(path, x)
+	switch x.OnMaxPause {
+	case "", "alert", "resume":
+	default:
+		p.at(path+".on_max_pause", "on_max_pause must be alert or resume.")
+	}
+	if x.MaxPause < 0 || x.MaxExtensions < 0 {
+		p.at(path, "max_pause and max_extensions must not be negative.")
+	}
+	if x.MaxPause == 0 && (x.OnMaxPause != "" || x.MaxExtensions != 0) {
+		p.at(path, "on_max_pause and max_extensions need max_pause, such as 3m: add it.")
+	}
+	switch x.Kind {
+	case EightByEight:
+		p.checkEightByEight(path, x)
+	case Vonage:
+		p.need(path, "account", x.Account)
+		p.need(path, "client_id", x.ClientID)
+		x.ClientSecret.String = p.secret(path, "client_secret", x.ClientSecret, x.ClientSecretFile, true, "the client's secret")
+		p.base(path, "token_url", x.TokenURL, false)
+		p.oneOf(path, "token_auth", &x.TokenAuth, "form", "basic")
+	case CXone:
+		p.need(path, "access_key_id", x.AccessKeyID)
+		x.AccessKeySecret.String = p.secret(path, "access_key_secret", x.AccessKeySecret, x.AccessKeySecretFile, true, "the access key's secret")
+		p.base(path, "token_url", x.TokenURL, true)
+		p.oneOf(path, "pause_with", &x.PauseWith, "mask", "stop")
+		p.oneOf(path, "media_type", &x.MediaType, "voice", "voiceAndScreen")
+		p.oneOf(path, "api", &x.API, "v1", "document")
+	}
+}
+
+func (p *parser) checkEightByEight(path string, x *Platform) {
+	if p.need(path, "tenant", x.Tenant) && !plain.MatchString(x.Tenant) {
+		p.at(path+".tenant", "tenant must be of letters, digits, dots, dashes and underscores, at most 64.")
+	}
+	x.ActionToken.String = p.secret(path, "action_token", x.ActionToken, x.ActionTokenFile, true, "the tenant's Action Request Token from Configuration Manager")
+	x.DataToken.String = p.secret(path, "data_token", x.DataToken, x.DataTokenFile, false, "the tenant's Data Request Token")
+	if x.Routes == nil {
+		x.Routes = []recording.Route{recording.RouteSession, recording.RouteServer}
+	}
+	if len(x.Routes) == 0 {
+		p.at(path+".routes", "routes must name session, server or both.")
+	}
+	for i, route := range x.Routes {
+		if route != recording.RouteSession && route != recording.RouteServer {
+			p.at(fmt.Sprintf("%s.routes[%d]", path, i), "A route is session or server.")
+		} else if slices.Contains(x.Routes[:i], route) {
+			p.at(fmt.Sprintf("%s.routes[%d]", path, i), "This route is named twice: keep one.")
+		}
+	}
+	if x.Combine && (!slices.Contains(x.Routes, recording.RouteSession) || !slices.Contains(x.Routes, recording.RouteServer)) {
+		p.at(path+".combine", "combine needs both routes: name session and server in routes.")
+	}
+	switch x.Session.Transport {
+	case "":
+		x.Session.Transport = recording.TransportAuto
+	case recording.TransportAuto, recording.TransportIframe, recording.TransportPopup:
+	default:
+		p.at(path+".session.transport", "transport must be auto, iframe or popup.")
+	}
+	p.oneOf(path+".session", "method", &x.Session.Method, "GET", "POST")
+}
+
+func (p *parser) timeouts(path string, x *Platform) {
+	t := &x.Timeouts
+	if t.Try < 0 || t.Attempt < 0 {
+		p.at(path+".timeouts", "Timeouts must not be negative.")
+	}
+	if t.Try == 0 {
+		t.Try = defaultTry
+	}
+	if t.Attempt == 0 {
+		t.Attempt = max(defaultAttempt, t.Try)
+	}
+	if t.Try > t.Attempt {
+		p.at(path+".timeouts", "One try must not take longer than the whole attempt: lower try or raise attempt.")
+	}
+	if t.Attempt > 2*time.Minute {
+		p.at(path+".timeouts", "An attempt must end within 2m: an agent is waiting for it.")
+	}
+}
+
+func (p *parser) checkAgents(c *Config) {
+	if len(c.Agents) == 0 {
+		p.at("agents", "There is no agent: add one to agents.")
+	}
+	first := map[string]int{}
+	for i := range c.Agents {
+		path, a := fmt.Sprintf("agents[%d]", i), &c.Agents[i]
+		if address, err := mail.ParseAddress(a.Email); err != nil || address.Address != a.Email || len(a.Email) > 254 {
+			p.at(path+".email", "email must be an address such as bill@acme.example.")
+		} else if line, there := first[identity.Fold(a.Email)]; there {
+			p.at(path+".email", fmt.Sprintf("This address is there already, on line %d: one agent, one address.", line))
+		} else {
+			first[identity.Fold(a.Email)] = p.line(path + ".email")
+		}
+		switch a.Role {
+		case "":
+			a.Role = identity.Agent
+		case identity.Agent, identity.Supervisor, identity.Admin:
+		default:
+			p.at(path+".role", "role must be agent, supervisor or admin.")
+		}
+		if _, ok := c.Platform(a.Platform); !ok && (a.Platform != "" || a.Role == identity.Agent) {
+			p.at(path+".platform", "platform must be the name of one of platforms.")
+		}
+		if a.AgentID != "" && (strings.ContainsAny(a.AgentID, "/\\?#%") || strings.Trim(a.AgentID, ".") == "" || len(a.AgentID) > 128) {
+			p.at(path+".agent_id", "agent_id must be the platform's own id, without slashes.")
+		}
+	}
+}
+
+// warnings lists what is asked for and not done yet, so that nobody relies on it.
+func (p *parser) warnings(c *Config) []Finding {
+	var out []Finding
+	warn := func(path, text string) { out = append(out, Finding{p.line(path), text}) }
+	given := func(path string) bool { _, ok := p.lines[path]; return ok }
+	for _, key := range []string{"store", "spool", "retention", "audit"} {
+		if given(key) {
+			warn(key, key+" isn't supported by this version: attempts are kept in memory only.")
+		}
+	}
+	if given("alerts") {
+		warn("alerts", "alerts isn't supported by this version: nobody is told.")
+	}
+	if len(c.EmbedOrigins) > 0 {
+		warn("embed_origins", "embed_origins isn't supported by this version: no page may frame the panel.")
+	}
+	for i, x := range c.Platforms {
+		path := fmt.Sprintf("platforms[%d]", i)
+		for _, key := range []string{"max_pause", "on_max_pause", "max_extensions"} {
+			if given(path + "." + key) {
+				warn(path+"."+key, key+" isn't supported by this version: a pause has no limit.")
+			}
+		}
+		if !x.DataToken.IsZero() || given(path+".data_tenant") {
+			warn(path, "The Recordings API isn't used by this version: data_token and data_tenant do nothing.")
+		}
+	}
+	return out
+}
+
+func (p *parser) hostPort(path, value string, required bool) (host string) {
+	if value == "" {
+		if required {
+			p.at(path, path+" is missing: write listen: 127.0.0.1:8080.")
+		}
+		return ""
+	}
+	host, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		p.at(path, path+" must be a host and a port such as 127.0.0.1:8080.")
+		return ""
+	}
+	if host == "" {
+		return "0.0.0.0" // every address of the machine
+	}
+	return host
+}
+
+func (p *parser) prefix(path, cidr string) (netip.Prefix, bool) {
+	prefix, err := netip.ParsePrefix(cidr)
+	switch {
+	case err != nil:
+		p.at(path, "This must be a network such as 10.0.0.0/8.")
+		return prefix, false
+	case prefix.Bits() == 0:
+		p.at(path, "This network is everyone: name the proxy's own.")
+		return prefix, false
+	}
+	return prefix, true
+}
+
+func (p *parser) https(path string, u URL) {
+	if u.Scheme != "https" && !IsLoopback(u.Hostname()) {
+		p.at(path, "Plain http is for loopback only: make the address https.")
+	}
+}
+
+func (p *parser) base(path, key string, u URL, required bool) {
+	if u.IsZero() {
+		if required {
+			p.at(path+"."+key, key+" is missing: write the platform's https address.")
+		}
+		return
+	}
+	p.https(path+"."+key, u)
+}
+
+func (p *parser) origin(path, value string) {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") ||
+		strings.ContainsAny(value, "*;, \t\r\n'\"") {
+		p.at(path, "An origin is a scheme and a host and no more, such as https://acme.my.salesforce.com.")
+		return
+	}
+	p.https(path, URL{u})
+}
+
+func (p *parser) need(path, key, value string) bool {
+	if value == "" {
+		p.at(path+"."+key, key+" is missing: add it to this platform.")
+	}
+	return value != ""
+}
+
+func (p *parser) oneOf(path, key string, value *string, choices ...string) {
+	if *value == "" {
+		*value = choices[0]
+	}
+	if !slices.Contains(choices, *value) {
+		p.at(path+"."+key, key+" must be "+strings.Join(choices, " or ")+".")
+	}
+}
+
+// secret takes a secret from the environment or from a file, one of the two.
+func (p *parser) secret(path, key string, inline Secret, file string, required bool, what string) secret.String {
+	switch {
+	case !inline.IsZero() && file != "":
+		p.at(path+"."+key, fmt.Sprintf("%s and %s_file are both given: keep one.", key, key))
+	case !inline.IsZero() && !p.fromEnv[path+"."+key]:
+		p.at(path+"."+key, fmt.Sprintf("%s must not stand in this file: write ${NAME} for an environment variable, or use %s_file.", key, key))
+	case !inline.IsZero():
+		return inline.String
+	case file != "":
+		return p.secretFile(path+"."+key+"_file", file)
+	case required:
+		p.at(path+"."+key, fmt.Sprintf("%s_file is missing: it names the file that holds %s.", key, what))
+	}
+	return secret.String{}
+}
+
+// secretFile reads a secret; the newline that an editor leaves at its end isn't part of it.
+func (p *parser) secretFile(path, name string) secret.String {
+	f, err := os.Open(p.resolve(name))
+	if err != nil {
+		p.at(path, "This file can't be opened: create it, readable for offrecord only, or correct its name.")
+		return secret.String{}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text = bytes.TrimRight(text, "\r\n")
+	switch {
+	case err != nil:
+		p.at(path, "This file can't be read: correct its name or its permissions.")
+	case len(text) > maxFile:
+		p.at(path, "This file is too large for a secret: at most 1 MiB.")
+	case len(bytes.TrimSpace(text)) == 0:
+		p.at(path, "This file is empty: put the secret into it.")
+	default:
+		return secret.New(string(text))
+	}
+	return secret.String{}
+}
+
+// file resolves a file's name and refuses one that can't be opened.
+func (p *parser) file(path, key, name string, required bool) string {
+	if name == "" {
+		if required {
+			p.at(path+"."+key, key+" is missing: name the file.")
+		}
+		return ""
+	}
+	resolved := p.resolve(name)
+	f, err := os.Open(resolved)
+	if err != nil {
+		p.at(path+"."+key, "This file can't be opened: correct its name or its permissions.")
+		return ""
+	}
+	f.Close()
+	return resolved
+}
+
+func (p *parser) resolve(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(p.env.Dir, name)
+}

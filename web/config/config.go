@@ -1,0 +1,183 @@
+// Package config reads the configuration: one YAML file, typed, in which nothing is ignored. Every finding has its line and
+// says what to do, and all of them are reported at once.
+//
+// It opens no connection and writes nothing; of the file system it reads the secrets that the file names. No finding repeats
+// a value of the file, because a value may be a secret in the wrong place.
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+
+	"offrecord/app/recording"
+	"offrecord/web/identity"
+	"offrecord/web/secret"
+)
+
+// Config is the whole file after its checks.
+type Config struct {
+	Listen         string         `yaml:"listen"`         // host:port; port 0 takes a free one
+	MetricsListen  string         `yaml:"metrics_listen"` // empty: no metrics and no profiles
+	PublicURL      URL            `yaml:"public_url"`     // where browsers find the server; unset: where it listens
+	TLS            *TLS           `yaml:"tls"`
+	TrustedProxies []netip.Prefix `yaml:"-"`
+	Proxies        []string       `yaml:"trusted_proxies"`
+	Store          string         `yaml:"store"`
+	Spool          string         `yaml:"spool"`
+	Retention      time.Duration  `yaml:"retention"`
+	Audit          *Audit         `yaml:"audit"`
+	Alerts         *Alerts        `yaml:"alerts"`
+	EmbedOrigins   []string       `yaml:"embed_origins"` // origins such as https://acme.my.salesforce.com
+	Identity       Identity       `yaml:"identity"`
+	Platforms      []Platform     `yaml:"platforms"`
+	Agents         []Agent        `yaml:"agents"`
+
+	// Warnings are what is configured and not done by this version, one sentence with its line each.
+	Warnings []Finding `yaml:"-"`
+}
+
+// TLS is the server's own certificate, for where no proxy ends TLS before it.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Audit is how the log of attempts is kept.
+type Audit struct {
+	SigningKeyFile  string        `yaml:"signing_key_file"`
+	SigningKey      secret.String `yaml:"-"`
+	CheckpointFile  string        `yaml:"checkpoint_file"`
+	HashIdentifiers bool          `yaml:"hash_identifiers"`
+}
+
+// Alerts is who is told when something needs a person.
+type Alerts struct {
+	Webhook    URL           `yaml:"webhook"`
+	Secret     Secret        `yaml:"secret"`
+	SecretFile string        `yaml:"secret_file"`
+	Key        secret.String `yaml:"-"`
+}
+
+// Identity is how people log in.
+type Identity struct {
+	OIDC     *OIDC     `yaml:"oidc"`
+	EmbedJWT *EmbedJWT `yaml:"embed_jwt"`
+	Proxy    *Proxy    `yaml:"proxy"`
+	Demo     bool      `yaml:"demo"` // whoever says an address is believed; on loopback only
+}
+
+// OIDC is a log-in by OpenID Connect.
+type OIDC struct {
+	Issuer           URL    `yaml:"issuer"`
+	ClientID         string `yaml:"client_id"`
+	ClientSecret     Secret `yaml:"client_secret"`
+	ClientSecretFile string `yaml:"client_secret_file"`
+}
+
+// EmbedJWT is a log-in by a token that a CRM's server signs.
+type EmbedJWT struct {
+	Issuer        string `yaml:"issuer"`
+	Audience      string `yaml:"audience"`
+	PublicKeyFile string `yaml:"public_key_file"`
+	Secret        Secret `yaml:"secret"`
+	SecretFile    string `yaml:"secret_file"`
+}
+
+// Proxy is a log-in by a header of a proxy in front.
+type Proxy struct {
+	Header       string   `yaml:"header"`
+	TrustedCIDRs []string `yaml:"trusted_cidrs"`
+}
+
+// Kind is a kind of platform.
+type Kind string
+
+// The kinds.
+const (
+	EightByEight Kind = "8x8"
+	Vonage       Kind = "vonage"
+	CXone        Kind = "cxone"
+)
+
+// Platform is one contact-center account. Which settings it takes depends on its kind.
+type Platform struct {
+	Name          string        `yaml:"name"`
+	Kind          Kind          `yaml:"kind"`
+	BaseURL       URL           `yaml:"base_url"`
+	MaxPause      time.Duration `yaml:"max_pause"`      // 0: no limit
+	OnMaxPause    string        `yaml:"on_max_pause"`   // alert or resume; empty: resume where the call is known, else alert
+	MaxExtensions int           `yaml:"max_extensions"` // how often an agent may keep paused
+	Timeouts      Timeouts      `yaml:"timeouts"`
+
+	// 8x8
+	Tenant          string            `yaml:"tenant"`
+	DataTenant      string            `yaml:"data_tenant"` // the tenant's name in the Recordings API, where it differs
+	ActionToken     Secret            `yaml:"action_token"`
+	ActionTokenFile string            `yaml:"action_token_file"`
+	DataToken       Secret            `yaml:"data_token"`
+	DataTokenFile   string            `yaml:"data_token_file"`
+	Routes          []recording.Route `yaml:"routes"`  // in order of preference; empty: session, then server
+	Combine         bool              `yaml:"combine"` // the session fires, the server confirms
+	Session         Session           `yaml:"session"`
+
+	// Vonage and CXone
+	TokenURL         URL    `yaml:"token_url"`
+	Account          string `yaml:"account"`
+	ClientID         string `yaml:"client_id"`
+	ClientSecret     Secret `yaml:"client_secret"`
+	ClientSecretFile string `yaml:"client_secret_file"`
+	Scope            string `yaml:"scope"`
+	TokenAuth        string `yaml:"token_auth"` // form or basic
+
+	AccessKeyID         string `yaml:"access_key_id"`
+	AccessKeySecret     Secret `yaml:"access_key_secret"`
+	AccessKeySecretFile string `yaml:"access_key_secret_file"`
+	PauseWith           string `yaml:"pause_with"` // mask or stop
+	MediaType           string `yaml:"media_type"` // voice or voiceAndScreen
+	API                 string `yaml:"api"`        // v1 or document
+}
+
+// Session is how the session route is taken.
+type Session struct {
+	Transport recording.Transport `yaml:"transport"`
+	Method    string              `yaml:"method"`
+}
+
+// Timeouts bound an action: one try, and the whole attempt.
+type Timeouts struct {
+	Try     time.Duration `yaml:"try"`
+	Attempt time.Duration `yaml:"attempt"`
+}
+
+// Agent is someone who may log in.
+type Agent struct {
+	Email    string        `yaml:"email"`
+	Role     identity.Role `yaml:"role"`
+	Platform string        `yaml:"platform"`
+	AgentID  string        `yaml:"agent_id"` // empty: addressed by email
+}
+
+// Secret is a secret that the file names inline, by ${ENV} only.
+type Secret struct{ secret.String }
+
+// URL is an absolute http or https address. The zero value is none.
+type URL struct{ *url.URL }
+
+// IsZero reports whether there is no address.
+func (u URL) IsZero() bool { return u.URL == nil }
+
+// Platform returns the platform with this name.
+func (c *Config) Platform(name string) (Platform, bool) {
+	for _, p := range c.Platforms {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Platform{}, false
+}
+
+// Secure reports whether browsers reach the server by https: then its cookies say so.
+func (c *Config) Secure() bool {
+	return c.TLS != nil || (!c.PublicURL.IsZero() && c.PublicURL.Scheme == "https")
+}

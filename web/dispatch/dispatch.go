@@ -1,0 +1,473 @@
+// Package dispatch keeps the server's truth about each agent's recording: what was asked for, what was seen of it, what holds
+// it paused, and who is watching.
+//
+// It decides nothing about a state itself (app/recording does) and talks to no platform and no browser.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"offrecord/app/recording"
+)
+
+// Errors that a caller tells apart.
+var (
+	// ErrIDReused means that this id was announced before with another body.
+	ErrIDReused = errors.New("this id was used for another attempt; take a new one")
+	// ErrNotFound means that the agent has no such attempt, or not any more.
+	ErrNotFound = errors.New("there is no such attempt of yours")
+	// ErrNotYours means that a browser claimed what only a platform may say.
+	ErrNotYours = errors.New("a browser can't confirm an effect; only the platform can")
+	// ErrLog means that a resume wasn't accepted because it couldn't be written down first.
+	ErrLog = errors.New("the attempt couldn't be written down, so nothing was done")
+)
+
+// InvalidError is a request that can't be accepted. Its text is for a person and repeats nothing that was sent.
+type InvalidError string
+
+func (e InvalidError) Error() string { return string(e) }
+
+// Journal is where attempts are written down. Begin returns once the attempt would survive a crash; Complete follows when it
+// is settled, or when the agent's own word is added to it.
+type Journal interface {
+	Begin(context.Context, recording.Attempt) error
+	Complete(context.Context, recording.Attempt) error
+}
+
+// Nowhere is a Journal that keeps nothing.
+type Nowhere struct{}
+
+// Begin implements Journal.
+func (Nowhere) Begin(context.Context, recording.Attempt) error { return nil }
+
+// Complete implements Journal.
+func (Nowhere) Complete(context.Context, recording.Attempt) error { return nil }
+
+// Agent is one agent and the platform whose recording is meant.
+type Agent struct {
+	Email    string
+	Platform string
+}
+
+const (
+	// logTimeout bounds the wait for the journal: a pause is never held back by our own log for longer.
+	logTimeout = time.Second
+	// maxPending is how many undecided attempts an agent may have. A pause is never refused for it: the oldest gives way.
+	maxPending = 256
+)
+
+// Options are what a Dispatcher needs. The zero value of each is usable.
+type Options struct {
+	Journal Journal
+	Log     *slog.Logger
+	// AttemptTimeout is how long a platform's attempt may stay undecided; nil means 15 seconds for each.
+	AttemptTimeout func(platform string) time.Duration
+	// Ready says whether the server's half of a platform is ready, and if not why, in one sentence.
+	Ready func(platform string) (bool, string)
+	// Settled is told of every attempt that is decided, for counting.
+	Settled func(recording.Attempt)
+}
+
+// Dispatcher is safe for concurrent use.
+type Dispatcher struct {
+	options Options
+	mu      sync.Mutex
+	lines   map[string]*line
+	closed  bool
+	writing sync.WaitGroup // outcomes on their way to the journal
+}
+
+// New returns a Dispatcher that knows nothing yet.
+func New(o Options) *Dispatcher {
+	if o.Journal == nil {
+		o.Journal = Nowhere{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.AttemptTimeout == nil {
+		o.AttemptTimeout = func(string) time.Duration { return 15 * time.Second }
+	}
+	if o.Ready == nil {
+		o.Ready = func(string) (bool, string) { return true, "" }
+	}
+	if o.Settled == nil {
+		o.Settled = func(recording.Attempt) {}
+	}
+	return &Dispatcher{options: o, lines: map[string]*line{}}
+}
+
+// line is one agent's.
+type line struct {
+	agent    Agent
+	mu       sync.Mutex
+	timeline recording.Timeline
+	entries  map[string]*entry // by attempt id
+	watchers []*Watcher
+	recent   []Event // attempts, for who comes back; oldest first
+	seq      uint64
+}
+
+// entry is what is kept of an attempt besides the timeline's part.
+type entry struct {
+	request  Request
+	begun    chan struct{} // closed once the announcement is acknowledged or refused
+	err      error         // why it was refused; read after begun
+	deadline *time.Timer
+	unlogged bool
+}
+
+func (d *Dispatcher) line(a Agent) *line {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l, ok := d.lines[a.Email]
+	if !ok {
+		l = &line{agent: a, entries: map[string]*entry{}}
+		d.lines[a.Email] = l
+	}
+	return l
+}
+
+// Announce records that an attempt is being made. It reports whether the attempt is new. The same id with the same request
+// is the same attempt, as it stands now; nothing is recorded twice.
+//
+// A pause is taken at once and only then written down, and if that fails it says so and stands: the browser has fired it
+// already. A resume is written down first, and refused with ErrLog if that fails, unless the agent asked for it without a
+// record. A resume that comes back Superseded is not to be carried out.
+func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request) (recording.Attempt, bool, error) {
+	now := time.Now().UTC()
+	request, err := request.check(now)
+	if err != nil {
+		return recording.Attempt{}, false, err
+	}
+	l := d.line(agent)
+	l.mu.Lock()
+	if known, ok := l.entries[request.ID]; ok {
+		l.mu.Unlock()
+		if known.request != request {
+			return recording.Attempt{}, false, ErrIDReused
+		}
+		select {
+		case <-known.begun:
+		case <-ctx.Done():
+			return recording.Attempt{}, false, ctx.Err()
+		}
+		if known.err != nil {
+			return recording.Attempt{}, false, known.err
+		}
+		a, err := d.Attempt(agent, request.ID)
+		return a, false, err
+	}
+	e := &entry{request: request, begun: make(chan struct{})}
+	l.entries[request.ID] = e
+	attempt := request.attempt(agent, now)
+	if attempt.Call == "" {
+		attempt.Call = l.timeline.Call()
+	}
+	if request.Action.Silences() {
+		attempt = d.take(l, e, attempt)
+		l.mu.Unlock()
+		if err := d.begin(ctx, attempt); err != nil {
+			attempt = d.unlogged(l, e, attempt)
+		}
+		close(e.begun)
+		return attempt, true, nil
+	}
+	l.mu.Unlock()
+	err = d.begin(ctx, attempt)
+	if err != nil && !request.WithoutRecord {
+		l.mu.Lock()
+		delete(l.entries, request.ID)
+		l.mu.Unlock()
+		e.err = ErrLog
+		close(e.begun)
+		return recording.Attempt{}, false, ErrLog
+	}
+	l.mu.Lock()
+	attempt = d.take(l, e, attempt)
+	l.mu.Unlock()
+	if err != nil {
+		attempt = d.unlogged(l, e, attempt)
+	}
+	close(e.begun)
+	return attempt, true, nil
+}
+
+// take puts an attempt into the timeline, starts its deadline and tells the watchers. The line is locked.
+func (d *Dispatcher) take(l *line, e *entry, attempt recording.Attempt) recording.Attempt {
+	attempt, _ = l.timeline.Add(attempt)
+	if newest, _ := l.timeline.Newest(); !attempt.Settled() && !attempt.Action.Silences() && newest.ID != attempt.ID {
+		// Something newer came while this one was being written down. It may be a pause that is on its way already.
+		attempt, _ = l.timeline.Decide(attempt.ID, recording.Superseded, nil, "A newer action came first, so this one was not carried out.", time.Now().UTC(), true)
+	}
+	if attempt.Settled() {
+		d.complete(l, e, attempt)
+	} else {
+		e.deadline = time.AfterFunc(d.options.AttemptTimeout(l.agent.Platform), func() { d.expire(l, attempt.ID) })
+	}
+	d.giveWay(l)
+	l.forget()
+	d.publish(l, attempt)
+	return attempt
+}
+
+// giveWay settles the oldest undecided attempts where there are too many. The line is locked.
+func (d *Dispatcher) giveWay(l *line) {
+	var pending []string
+	for _, a := range l.timeline.Attempts() {
+		if !a.Settled() {
+			pending = append(pending, a.ID)
+		}
+	}
+	for _, id := range pending[min(len(pending), maxPending):] {
+		d.decide(l, id, recording.Unknown, &recording.Evidence{Kind: recording.Silence}, "Many newer actions came before anything was heard of this one.")
+	}
+}
+
+// forget drops the entries of attempts that the timeline no longer keeps. The line is locked.
+func (l *line) forget() {
+	kept := l.timeline.Attempts()
+	if len(l.entries) <= 2*len(kept) {
+		return
+	}
+	ids := make(map[string]bool, len(kept))
+	for _, a := range kept {
+		ids[a.ID] = true
+	}
+	for id, e := range l.entries {
+		select {
+		case <-e.begun:
+			if !ids[id] {
+				delete(l.entries, id)
+			}
+		default: // still being written down
+		}
+	}
+}
+
+func (d *Dispatcher) begin(ctx context.Context, a recording.Attempt) error {
+	// Whoever asked may be gone by now; what was asked for stays.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logTimeout)
+	defer cancel()
+	err := d.options.Journal.Begin(ctx, a)
+	if err != nil {
+		d.options.Log.Error("an attempt couldn't be written down", "action", a.Action, "attempt", a.ID, "error", err)
+	}
+	return err
+}
+
+const notWritten = "This couldn't be written to the log; it was done all the same."
+
+// unlogged marks an attempt that stands without a record.
+func (d *Dispatcher) unlogged(l *line, e *entry, attempt recording.Attempt) recording.Attempt {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.unlogged = true
+	if now, ok := l.timeline.Attempt(attempt.ID); ok && !now.Settled() {
+		attempt, _ = l.timeline.Decide(attempt.ID, now.Outcome, now.Evidence, notWritten, time.Now().UTC(), false)
+		d.publish(l, attempt)
+	}
+	return attempt
+}
+
+// expire settles an attempt of which nothing was heard.
+func (d *Dispatcher) expire(l *line, id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	after := int(d.options.AttemptTimeout(l.agent.Platform) / time.Millisecond)
+	d.decide(l, id, recording.Unknown, &recording.Evidence{Kind: recording.Silence, AfterMS: after}, "Nothing was heard of it in time: it may or may not have worked.")
+}
+
+// decide settles an attempt, writes that down and tells the watchers. The line is locked.
+func (d *Dispatcher) decide(l *line, id string, outcome recording.Outcome, evidence *recording.Evidence, detail string) (recording.Attempt, error) {
+	e := l.entries[id]
+	if e != nil && e.unlogged {
+		detail = detail + " " + notWritten
+	}
+	a, err := l.timeline.Decide(id, outcome, evidence, detail, time.Now().UTC(), true)
+	if err != nil {
+		return a, err
+	}
+	d.complete(l, e, a)
+	d.publish(l, a)
+	return a, nil
+}
+
+// complete writes an outcome down, after whoever waits for the line: the outcome is known, and the log may be slow.
+func (d *Dispatcher) complete(l *line, e *entry, a recording.Attempt) {
+	d.options.Settled(a)
+	if e != nil && e.deadline != nil {
+		e.deadline.Stop()
+	}
+	d.writing.Go(func() {
+		if e != nil {
+			<-e.begun // an outcome never comes before its attempt
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), logTimeout)
+		defer cancel()
+		if err := d.options.Journal.Complete(ctx, a); err != nil {
+			d.options.Log.Error("an outcome couldn't be written down", "attempt", a.ID, "outcome", a.Outcome, "error", err)
+		}
+	})
+}
+
+// Report records what a browser saw of an attempt of the session route. On an attempt that is settled only the agent's own
+// word (attested) changes anything; else the attempt is returned as it stands.
+func (d *Dispatcher) Report(_ context.Context, agent Agent, id string, report Report) (recording.Attempt, error) {
+	if err := report.check(); err != nil {
+		return recording.Attempt{}, err
+	}
+	l := d.line(agent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, ok := l.timeline.Attempt(id)
+	if !ok {
+		return recording.Attempt{}, ErrNotFound
+	}
+	if a.Route != recording.RouteSession && report.Outcome != recording.Attested {
+		return recording.Attempt{}, ErrNotYours
+	}
+	decided, err := d.decide(l, id, report.Outcome, report.evidence(), report.detail(a.Action))
+	if errors.Is(err, recording.ErrSettled) {
+		return a, nil
+	}
+	return decided, err
+}
+
+// Attest adds the agent's own word, "I paused it there", to the newest pause that isn't confirmed. It reports whether there
+// was one.
+func (d *Dispatcher) Attest(_ context.Context, agent Agent) (recording.Attempt, bool) {
+	l := d.line(agent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.timeline.Attempts() {
+		if !a.Action.Silences() {
+			continue
+		}
+		report := Report{Outcome: recording.Attested}
+		a, err := d.decide(l, a.ID, report.Outcome, report.evidence(), report.detail(a.Action))
+		return a, err == nil
+	}
+	return recording.Attempt{}, false
+}
+
+// CallEvent is what a CRM knows of a call.
+type CallEvent string
+
+// The events of a call.
+const (
+	CallStarted     CallEvent = "started"
+	CallEnded       CallEvent = "ended"
+	CallTransferred CallEvent = "transferred"
+)
+
+// SetCall records what became of a call. The end of a call that isn't the current one changes nothing.
+func (d *Dispatcher) SetCall(_ context.Context, agent Agent, call string, event CallEvent) error {
+	if err := checkText("call", call, maxCall); err != nil {
+		return err
+	}
+	if call == "" {
+		return InvalidError("call is missing: send the call's id.")
+	}
+	l := d.line(agent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch event {
+	case CallStarted, CallTransferred:
+	case CallEnded:
+		if now := l.timeline.Call(); now != "" && now != call {
+			return nil
+		}
+		call = ""
+	default:
+		return InvalidError("event is unknown: use started, ended or transferred.")
+	}
+	var undecided []string
+	for _, a := range l.timeline.Attempts() {
+		if !a.Settled() {
+			undecided = append(undecided, a.ID)
+		}
+	}
+	l.timeline.SetCall(call, time.Now().UTC())
+	for _, id := range undecided {
+		if a, ok := l.timeline.Attempt(id); ok && a.Settled() {
+			d.complete(l, l.entries[id], a)
+			l.remember(a)
+		}
+	}
+	d.publishState(l)
+	return nil
+}
+
+// Snapshot is what is known now.
+func (d *Dispatcher) Snapshot(agent Agent) recording.Snapshot {
+	l := d.line(agent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return d.snapshot(l)
+}
+
+// snapshot is Snapshot with the line locked.
+func (d *Dispatcher) snapshot(l *line) recording.Snapshot {
+	s := recording.Snapshot{Agent: l.agent.Email, Platform: l.agent.Platform, Call: l.timeline.Call(), Holds: l.timeline.Holds(), AsOf: time.Now().UTC()}
+	if s.Holds == nil {
+		s.Holds = recording.Holds{} // [] and not null
+	}
+	s.State, s.Since = l.timeline.State()
+	if newest, ok := l.timeline.Newest(); ok {
+		s.Attempt = &newest
+	}
+	s.Ready, s.NotReadyBecause = d.options.Ready(l.agent.Platform)
+	return s
+}
+
+// Attempts are the agent's kept attempts, newest first, at most limit.
+func (d *Dispatcher) Attempts(agent Agent, limit int) []recording.Attempt {
+	l := d.line(agent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.timeline.Attempts()
+	return slices.Clip(all[:min(len(all), max(limit, 0))])
+}
+
+// Attempt is one of the agent's own attempts as it stands now.
+func (d *Dispatcher) Attempt(agent Agent, id string) (recording.Attempt, error) {
+	l := d.line(agent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, ok := l.timeline.Attempt(id)
+	if !ok {
+		return recording.Attempt{}, ErrNotFound
+	}
+	return a, nil
+}
+
+// Close ends every watcher's stream and waits for the outcomes that are on their way to the journal.
+func (d *Dispatcher) Close() {
+	d.mu.Lock()
+	d.closed = true
+	lines := make([]*line, 0, len(d.lines))
+	for _, l := range d.lines {
+		lines = append(lines, l)
+	}
+	d.mu.Unlock()
+	for _, l := range lines {
+		l.mu.Lock()
+		for _, w := range l.watchers {
+			close(w.events)
+		}
+		l.watchers = nil
+		for _, e := range l.entries {
+			if e.deadline != nil {
+				e.deadline.Stop()
+			}
+		}
+		l.mu.Unlock()
+	}
+	d.writing.Wait()
+}

@@ -1,0 +1,228 @@
+package dispatch
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"offrecord/app/recording"
+)
+
+// Request is an announcement of an attempt by the session route. It is comparable: the same id with an equal request is the
+// same attempt.
+type Request struct {
+	ID        string // a UUID in its canonical form
+	Action    recording.Action
+	Transport recording.Transport
+	Origin    recording.Origin // Hand if empty
+	Reason    string
+	Call      string
+	// RequestedAt is the browser's time in RFC 3339, for an attempt that was kept while the server was away; empty for now.
+	RequestedAt string
+	// WithoutRecord lets a resume go although it can't be written down: the agent asked for that after a refusal.
+	WithoutRecord bool
+}
+
+const (
+	maxReason = 200 // bytes
+	maxCall   = 128 // bytes
+	// maxKept is how long a browser may keep an announcement.
+	maxKept = 24 * time.Hour
+	// maxAhead is how far a browser's clock may run ahead of ours; within it the time is taken for now.
+	maxAhead = 5 * time.Minute
+)
+
+var trigger = regexp.MustCompile(`^trigger:[a-z0-9][a-z0-9._-]{0,63}$`)
+
+func (r Request) check(now time.Time) (Request, error) {
+	if !IsID(r.ID) {
+		return r, InvalidError("id must be a UUID in lower case, such as crypto.randomUUID() makes.")
+	}
+	if r.Action != recording.Pause && r.Action != recording.Resume {
+		return r, InvalidError("action must be pause or resume.")
+	}
+	if r.Transport != recording.TransportIframe && r.Transport != recording.TransportPopup {
+		return r, InvalidError("transport must be iframe or popup.")
+	}
+	if r.Origin == "" {
+		r.Origin = recording.Hand
+	}
+	if r.Origin != recording.Hand && r.Origin != recording.Link && !trigger.MatchString(string(r.Origin)) {
+		return r, InvalidError("origin must be hand, link, or trigger: and a name.")
+	}
+	if err := checkText("call", r.Call, maxCall); err != nil {
+		return r, err
+	}
+	if err := checkText("reason", r.Reason, maxReason); err != nil {
+		return r, err
+	}
+	if holdsCardNumber(r.Reason) {
+		return r, InvalidError("reason looks as if it held a card number: leave card data out of it.")
+	}
+	if r.RequestedAt != "" {
+		at, err := time.Parse(time.RFC3339Nano, r.RequestedAt)
+		switch {
+		case err != nil:
+			return r, InvalidError("requested_at must be a time as RFC 3339 writes it.")
+		case at.After(now.Add(maxAhead)):
+			return r, InvalidError("requested_at is in the future: set this computer's clock.")
+		case at.Before(now.Add(-maxKept)):
+			return r, InvalidError("requested_at is more than 24 hours ago: it can't be recorded any more.")
+		}
+	}
+	return r, nil
+}
+
+// attempt is the attempt that a checked request asks for.
+func (r Request) attempt(agent Agent, now time.Time) recording.Attempt {
+	at := now
+	if kept, err := time.Parse(time.RFC3339Nano, r.RequestedAt); err == nil && kept.Before(now) {
+		at = kept.UTC()
+	}
+	return recording.Attempt{ID: r.ID, Action: r.Action, Agent: agent.Email, Platform: agent.Platform, Call: r.Call, Route: recording.RouteSession,
+		Transport: r.Transport, Origin: r.Origin, Reason: r.Reason, RequestedAt: at}
+}
+
+// IsID reports whether s is a UUID in its canonical form.
+func IsID(s string) bool {
+	id, err := uuid.Parse(s)
+	return err == nil && id.String() == s
+}
+
+// NewID is an id for an attempt whose asker brought none.
+func NewID() string { return uuid.NewString() }
+
+func checkText(name, text string, limit int) error {
+	if len(text) > limit {
+		return InvalidError(fmt.Sprintf("%s is too long: at most %d bytes.", name, limit))
+	}
+	if !utf8.ValidString(text) {
+		return InvalidError(name + " must be valid UTF-8.")
+	}
+	for _, r := range text {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return InvalidError(name + " must be one line of plain text.")
+		}
+	}
+	return nil
+}
+
+// Report is what a browser saw of an attempt.
+type Report struct {
+	Outcome  recording.Outcome
+	Evidence *recording.Evidence // nil only with Attested
+}
+
+// reportable are the outcomes that a browser may report, DESIGN's list.
+var reportable = []recording.Outcome{recording.Sent, recording.Accepted, recording.Failed, recording.Denied, recording.Unknown, recording.Attested}
+
+// seen are the kinds of evidence that a browser can have.
+var seen = []recording.EvidenceKind{recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked, recording.Offline,
+	recording.Status, recording.Silence}
+
+func (r Report) check() error {
+	if r.Outcome == recording.Confirmed {
+		return ErrNotYours
+	}
+	if !slices.Contains(reportable, r.Outcome) {
+		return InvalidError("outcome must be sent, accepted, failed, denied, unknown or attested.")
+	}
+	e := r.Evidence
+	if e == nil {
+		if r.Outcome == recording.Attested {
+			return nil
+		}
+		return InvalidError("evidence is missing: say what was seen.")
+	}
+	if !slices.Contains(seen, e.Kind) && (e.Kind != recording.Word || r.Outcome != recording.Attested) {
+		return InvalidError("evidence.kind is unknown: use frame_load, popup_closed, popup_open, csp, blocked, offline, status or silence.")
+	}
+	if e.AfterMS < 0 || time.Duration(e.AfterMS)*time.Millisecond > maxKept {
+		return InvalidError("evidence.after_ms must be the milliseconds from the request to what was seen.")
+	}
+	if e.HTTPStatus != 0 && (e.HTTPStatus < 100 || e.HTTPStatus > 599) {
+		return InvalidError("evidence.http_status must be an HTTP status code.")
+	}
+	// A frame's load fires for every answer and for none, so it supports nothing beyond sent.
+	if r.Outcome == recording.Accepted && e.Kind != recording.PopupClosed && (e.Kind != recording.Status || e.HTTPStatus/100 != 2) {
+		return InvalidError("accepted needs a popup that closed itself or a 2xx status that was read.")
+	}
+	return nil
+}
+
+// evidence is what is kept: an agent's word is nothing that a browser saw.
+func (r Report) evidence() *recording.Evidence {
+	if r.Outcome == recording.Attested {
+		return &recording.Evidence{Kind: recording.Word}
+	}
+	return r.Evidence
+}
+
+// detail is the sentence that a person reads.
+func (r Report) detail(action recording.Action) string {
+	if r.Outcome == recording.Attested {
+		return "The agent says it was done in the platform's own screen."
+	}
+	switch r.Evidence.Kind {
+	case recording.CSP:
+		return "This page's security policy kept the request from leaving."
+	case recording.Blocked:
+		return "The browser blocked the small window: allow pop-ups for this site."
+	case recording.Offline:
+		return "This computer was offline, so nothing was sent."
+	case recording.PopupOpen:
+		return "The platform's window stayed open: read there what it says."
+	}
+	switch r.Outcome {
+	case recording.Sent:
+		return "The request left the browser; whether it worked can't be seen."
+	case recording.Accepted:
+		return fmt.Sprintf("The platform took the %s; it doesn't say whether it worked.", action)
+	case recording.Denied:
+		return "The platform refused: log in to it again in this browser."
+	case recording.Failed:
+		return "It is known not to have worked."
+	}
+	return "It may or may not have worked."
+}
+
+// holdsCardNumber reports whether 13 to 19 digits in a row, separators aside, pass the check of ISO/IEC 7812-1 annex B (Luhn).
+func holdsCardNumber(text string) bool {
+	var run []int
+	for _, r := range text {
+		switch {
+		case r >= '0' && r <= '9':
+			run = append(run, int(r-'0'))
+		case r >= '０' && r <= '９': // full width
+			run = append(run, int(r-'０'))
+		case unicode.IsSpace(r), unicode.Is(unicode.Pd, r), r == '.', r == '_', r == '/', r == '*':
+		default:
+			run = run[:0]
+		}
+		for n := 13; n <= min(19, len(run)); n++ {
+			if luhn(run[len(run)-n:]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func luhn(digits []int) bool {
+	sum := 0
+	for i := range digits {
+		d := digits[len(digits)-1-i]
+		if i%2 == 1 {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		sum += d
+	}
+	return sum%10 == 0
+}

@@ -1,0 +1,92 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"offrecord/web/dispatch"
+)
+
+const (
+	// keepAlive is how often a quiet stream shows that it lives, and asks whether its session still does.
+	keepAlive = 15 * time.Second
+	// eventTime is how long a reader may take for one event.
+	eventTime = 10 * time.Second
+)
+
+// events is GET /api/v1/events: server-sent events as the HTML standard has them. The first is the whole state. A stream
+// ends when the server shuts down, when its session ends, and when its reader falls behind; browsers come back by themselves.
+func (a *API) events(w http.ResponseWriter, r *request) error {
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Time{}) // the server's is for requests; it would end the stream
+	watcher := a.Dispatcher.Watch(r.agent(), a.lastSeen(r.Header.Get("Last-Event-ID")))
+	defer watcher.Stop()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
+	send := func(format string, args ...any) error {
+		control.SetWriteDeadline(time.Now().Add(eventTime))
+		if _, err := fmt.Fprintf(w, format, args...); err != nil {
+			return err
+		}
+		return control.Flush()
+	}
+	if err := send("retry: 1000\n\n"); err != nil {
+		return err
+	}
+	beat := time.NewTicker(keepAlive)
+	defer beat.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-a.done:
+			return nil
+		case <-beat.C:
+			if r.token != "" {
+				if _, ok := a.Sessions.Use(r.token); !ok {
+					return nil
+				}
+			}
+			if err := send(": keep-alive\n\n"); err != nil {
+				return nil // the reader went away
+			}
+		case event, ok := <-watcher.Events():
+			if !ok {
+				return nil
+			}
+			name, data, err := encode(event)
+			if err != nil {
+				return err
+			}
+			if err := send("id: %s-%d\nevent: %s\ndata: %s\n\n", a.boot, event.Seq, name, data); err != nil {
+				return nil
+			}
+		}
+	}
+}
+
+func encode(e dispatch.Event) (name string, data []byte, err error) {
+	if e.Attempt != nil {
+		data, err = json.Marshal(e.Attempt)
+		return "attempt", data, err
+	}
+	data, err = json.Marshal(e.State)
+	return "state", data, err
+}
+
+// lastSeen is the number of the event that a browser saw last, 0 if it saw none of this run's.
+func (a *API) lastSeen(id string) uint64 {
+	boot, number, _ := strings.Cut(id, "-")
+	if boot != a.boot {
+		return 0
+	}
+	n, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/http"
+	"time"
+
+	"offrecord/app/panel"
+	"offrecord/app/recording"
+	"offrecord/web/dispatch"
+	"offrecord/web/site"
+)
+
+// page writes a page of ours. platform is the origin that its session route may reach, if any.
+func (a *API) page(w http.ResponseWriter, status int, platform string, page any) error {
+	ancestors := "'none'"
+	if _, framed := page.(site.StatusPage); framed {
+		ancestors = "'self'" // the panel's page shows it where there are no scripts
+	}
+	var body bytes.Buffer
+	if err := a.pages.Write(&body, page); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Security-Policy", pagePolicy(platform, ancestors))
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, err := body.WriteTo(w)
+	return err
+}
+
+func (a *API) message(w http.ResponseWriter, _ *request, status int, page site.MessagePage) error {
+	return a.page(w, status, "", page)
+}
+
+// view is everything the panel shows of an agent.
+func (a *API) view(r *request) panel.View {
+	agent := r.agent()
+	return panel.View{
+		Agent:        agent.Email,
+		Platform:     agent.Platform,
+		PlatformKind: a.Platforms[agent.Platform].Kind,
+		Snapshot:     a.Dispatcher.Snapshot(agent),
+		Attempts:     a.Dispatcher.Attempts(agent, 20),
+		Link:         panel.Live,
+		Native:       panel.NativeBefore,
+		Now:          time.Now().UTC(),
+	}
+}
+
+func (a *API) draw(v panel.View) template.HTML {
+	return template.HTML(a.Panel(v)) // the components escape; a view's text goes into text nodes only
+}
+
+// panelPage is GET /.
+func (a *API) panelPage(w http.ResponseWriter, r *request) error {
+	if _, ok := a.Platforms[r.principal.Platform]; !ok {
+		return a.page(w, http.StatusOK, "", site.MessagePage{Title: "No recording of yours", Text: "You are logged in as " + r.principal.Email +
+			", and you have no platform here. Log in as an agent to pause a recording."})
+	}
+	v := a.view(r)
+	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.PanelPage{Agent: v.Agent, Panel: a.draw(v), View: v})
+}
+
+// panelFragment is GET /panel: the panel alone, for a page whose program doesn't run.
+func (a *API) panelFragment(w http.ResponseWriter, r *request) error {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, err := w.Write([]byte(a.Panel(a.view(r))))
+	return err
+}
+
+// statusPage is GET /status, for browsers without scripts: it loads itself again.
+func (a *API) statusPage(w http.ResponseWriter, r *request) error {
+	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.StatusPage{Panel: a.draw(a.view(r))})
+}
+
+func (a *API) nativePause(w http.ResponseWriter, r *request) error {
+	return a.native(w, r, recording.Pause)
+}
+
+func (a *API) nativeResume(w http.ResponseWriter, r *request) error {
+	return a.native(w, r, recording.Resume)
+}
+
+// native records the attempt of a form and sends the frame or popup on to the platform, so that the token is in an answer's
+// Location and never in a page. A form that comes again with its id, because a second click cancelled the first answer, is
+// the same attempt and gets the same answer.
+func (a *API) native(w http.ResponseWriter, r *request, action recording.Action) error {
+	p, err := a.session(r)
+	if err != nil {
+		return err
+	}
+	if err := form(r); err != nil {
+		return err
+	}
+	request := dispatch.Request{ID: r.PostForm.Get("id"), Action: action, Transport: recording.Transport(r.PostForm.Get("transport")),
+		WithoutRecord: r.PostForm.Get("without_record") == "yes"}
+	if request.ID == "" {
+		request.ID = dispatch.NewID()
+	}
+	if request.Transport == "" {
+		request.Transport = recording.TransportIframe
+	}
+	location, err := p.Session.SessionURL(action)
+	if err != nil {
+		return &problem{http.StatusUnprocessableEntity, codeUnsupportedAction, "Your platform can't do this from the browser."}
+	}
+	attempt, fresh, err := a.Dispatcher.Announce(r.Context(), r.agent(), request)
+	if err != nil {
+		return err
+	}
+	if attempt.Outcome == recording.Superseded || (!fresh && a.overtaken(r, attempt)) {
+		return a.message(w, r, http.StatusOK, site.MessagePage{Title: "Not sent", Text: "Something newer, or another hold, made this moot. Nothing was sent."})
+	}
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// overtaken reports whether a form that came again is to be left alone: a resume after which something newer was asked for.
+func (a *API) overtaken(r *request, attempt recording.Attempt) bool {
+	newest := a.Dispatcher.Attempts(r.agent(), 1)
+	return !attempt.Action.Silences() && len(newest) > 0 && newest[0].ID != attempt.ID
+}
+
+// nativeAttest is POST /native/attest: "I paused it there".
+func (a *API) nativeAttest(w http.ResponseWriter, r *request) error {
+	if err := form(r); err != nil {
+		return err
+	}
+	a.Dispatcher.Attest(r.Context(), r.agent()) // nothing to attest is no mistake of the agent's
+	http.Redirect(w, r.Request, "/", http.StatusSeeOther)
+	return nil
+}
+
+func form(r *request) error {
+	if err := r.ParseForm(); err != nil {
+		if p := asProblem(err); p != errInternal {
+			return p
+		}
+		return invalid("The form couldn't be read.")
+	}
+	return nil
+}
+
+func (a *API) asset(w http.ResponseWriter, r *request) error {
+	if !a.Site.Has(r.PathValue("name")) {
+		return &problem{http.StatusNotFound, codeInvalid, "There is no such asset. Load the page again."}
+	}
+	a.Site.ServeHTTP(w, r.Request)
+	return nil
+}
+
+func (a *API) probe(w http.ResponseWriter, r *request) error {
+	if a.Probe == nil {
+		return &problem{http.StatusNotFound, codeInvalid, "There is nothing at this address."}
+	}
+	a.Probe.ServeHTTP(w, r.Request)
+	return nil
+}
+
+func (a *API) healthy(w http.ResponseWriter, _ *request) error {
+	return answer(w, http.StatusOK, map[string]string{"status": "ok", "version": a.Version})
+}
+
+func (a *API) ready(w http.ResponseWriter, r *request) error {
+	if err := a.Ready(); err != nil {
+		a.Log.Warn("not ready", "request_id", r.id, "error", err)
+		return &problem{http.StatusServiceUnavailable, codeInternal, "The server isn't ready yet; its log says why."}
+	}
+	return answer(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+//go:embed openapi.json
+var openapi []byte
+
+func (a *API) openAPI(w http.ResponseWriter, _ *request) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, err := w.Write(openapi)
+	return err
+}

@@ -1,0 +1,144 @@
+// Command offrecord is the companion's server. It reads a configuration and runs; everything it can do is in the packages
+// below.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"offrecord/web/config"
+	"offrecord/web/server"
+)
+
+// The exit codes.
+const (
+	good    = 0
+	finding = 1 // something is wrong with what was looked at, or went wrong while running
+	usage   = 2 // the command line or the configuration
+)
+
+type commands struct {
+	Serve   serve   `cmd:"" help:"Run the server."`
+	Check   check   `cmd:"" help:"Check a configuration, and each credential as far as that touches no recording."`
+	Version version `cmd:"" help:"Print the version."`
+}
+
+type serve struct {
+	Config string `required:"" placeholder:"FILE" help:"The configuration, a YAML file."`
+}
+
+type check struct {
+	Config string `required:"" placeholder:"FILE" help:"The configuration, a YAML file."`
+}
+
+type version struct{}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// exit is what kong ends with; it is caught in run.
+type exit int
+
+func run(args []string, out, complaints io.Writer) (status int) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			e, ok := cause.(exit)
+			if !ok {
+				panic(cause)
+			}
+			status = int(e)
+		}
+	}()
+	parser, err := kong.New(new(commands), kong.Name("offrecord"), kong.Description("Takes a call recording off the record before the card number is spoken, and back on after."),
+		kong.Writers(out, complaints), kong.UsageOnError(), kong.Exit(func(code int) { panic(exit(min(code, usage))) }))
+	if err != nil {
+		fmt.Fprintln(complaints, "offrecord:", err)
+		return usage
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(complaints, "offrecord:", err)
+		return usage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch chosen := command.Selected().Target.Interface().(type) {
+	case serve:
+		return chosen.run(ctx, out, complaints)
+	case check:
+		return chosen.run(out, complaints)
+	default:
+		fmt.Fprintln(out, "offrecord", buildVersion())
+		return good
+	}
+}
+
+func load(file string, complaints io.Writer) (*config.Config, bool) {
+	c, err := config.Load(file)
+	if err == nil {
+		return c, true
+	}
+	var findings config.Findings
+	if errors.As(err, &findings) {
+		for _, f := range findings {
+			fmt.Fprintf(complaints, "%s: %s\n", file, f)
+		}
+	} else {
+		fmt.Fprintln(complaints, "offrecord:", err)
+	}
+	return nil, false
+}
+
+func (s serve) run(ctx context.Context, out, complaints io.Writer) int {
+	c, ok := load(s.Config, complaints)
+	if !ok {
+		return usage
+	}
+	m := &server.Main{Config: c, Version: buildVersion(), Log: slog.New(slog.NewJSONHandler(complaints, nil))}
+	if err := m.Run(ctx); err != nil {
+		fmt.Fprintln(complaints, "offrecord:", err)
+		return finding
+	}
+	fmt.Fprintln(out, "listening", m.URL())
+	status := good
+	select {
+	case <-ctx.Done():
+	case err := <-m.Failed():
+		fmt.Fprintln(complaints, "offrecord:", err)
+		status = finding
+	}
+	if err := m.Close(); err != nil {
+		fmt.Fprintln(complaints, "offrecord:", err)
+		status = finding
+	}
+	return status
+}
+
+func (s check) run(out, complaints io.Writer) int {
+	c, ok := load(s.Config, complaints)
+	if !ok {
+		return usage
+	}
+	for _, w := range c.Warnings {
+		fmt.Fprintf(out, "%s: %s\n", s.Config, w)
+	}
+	for _, p := range c.Platforms {
+		fmt.Fprintf(out, "%s (%s): settings are good; credentials are not checkable without touching a recording\n", p.Name, p.Kind)
+	}
+	return good
+}
+
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}

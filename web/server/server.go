@@ -1,0 +1,200 @@
+// Package server puts the server together: it makes the platforms, the dispatcher and the handlers of a configuration, and
+// runs the listeners. Tests start the whole of it in their own process.
+//
+// It holds no logic of its own; whatever could be tested without a listener belongs elsewhere.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"offrecord/app/panel"
+	"offrecord/web/config"
+	"offrecord/web/dispatch"
+	"offrecord/web/httpapi"
+	"offrecord/web/identity"
+	"offrecord/web/site"
+)
+
+// Main is one server. Set the fields, Run it, and Close it; it runs once.
+type Main struct {
+	Config  *config.Config
+	Version string
+	// Log is where it writes; nil writes nowhere.
+	Log *slog.Logger
+	// Journal is where attempts are written down; nil keeps them in memory only.
+	Journal dispatch.Journal
+
+	url, metricsURL string
+	api             *httpapi.API
+	dispatcher      *dispatch.Dispatcher
+	servers         []*http.Server
+	running         sync.WaitGroup
+	failed          chan error
+}
+
+// shutdownTime bounds how long Close waits for answers that are being written.
+const shutdownTime = 10 * time.Second
+
+// Run starts the listeners and returns once they accept connections. Warnings of the configuration are logged.
+func (m *Main) Run(ctx context.Context) error {
+	if m.Log == nil {
+		m.Log = slog.New(slog.DiscardHandler)
+	}
+	for _, w := range m.Config.Warnings {
+		m.Log.Warn("configured, and not done: "+w.Text, "line", w.Line)
+	}
+	metrics := newMetrics()
+	platforms, err := platforms(m.Config)
+	if err != nil {
+		return err
+	}
+	m.dispatcher = dispatch.New(dispatch.Options{
+		Journal: m.Journal,
+		Log:     m.Log,
+		AttemptTimeout: func(name string) time.Duration {
+			return platforms[name].AttemptTimeout
+		},
+		Ready: func(name string) (bool, string) {
+			if platforms[name].Session == nil {
+				return false, "This version can't reach your platform: pause in the platform's own screen."
+			}
+			return true, ""
+		},
+		Settled: metrics.settled,
+	})
+	assets, err := site.New()
+	if err != nil {
+		return err
+	}
+	if assets.URL("app.wasm") == "" {
+		m.Log.Warn("the browser's program was not built: the panel works by plain forms only")
+	}
+	logins := map[string]identity.Authenticator{}
+	if m.Config.Identity.Demo {
+		logins["demo"] = identity.Demo{}
+	}
+	m.api, err = httpapi.New(httpapi.Options{
+		Log:            m.Log,
+		Version:        m.Version,
+		Secure:         m.Config.Secure(),
+		Directory:      directory(m.Config),
+		Sessions:       identity.NewSessions(),
+		Platforms:      platforms,
+		Dispatcher:     m.dispatcher,
+		Site:           assets,
+		Panel:          panel.HTML,
+		Logins:         logins,
+		TrustedProxies: m.Config.TrustedProxies,
+		Observe:        metrics.answered,
+	})
+	if err != nil {
+		return err
+	}
+	m.failed = make(chan error, 2)
+	if err := m.listen(ctx); err != nil {
+		m.Close()
+		return err
+	}
+	if m.Config.MetricsListen != "" {
+		if err := m.listenMetrics(ctx, metrics); err != nil {
+			m.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Main) listen(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           m.api,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(m.Log.Handler(), slog.LevelWarn),
+	}
+	server.RegisterOnShutdown(m.api.Close)
+	scheme := "http"
+	if t := m.Config.TLS; t != nil {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return fmt.Errorf("loading the certificate of tls: %w", err)
+		}
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		scheme = "https"
+	}
+	at, err := m.start(ctx, server, m.Config.Listen)
+	if err != nil {
+		return fmt.Errorf("listening on listen's address: %w", err)
+	}
+	m.url = scheme + "://" + at
+	return nil
+}
+
+func (m *Main) listenMetrics(ctx context.Context, metrics *metrics) error {
+	server := &http.Server{Handler: metrics.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(m.Log.Handler(), slog.LevelWarn)}
+	at, err := m.start(ctx, server, m.Config.MetricsListen)
+	if err != nil {
+		return fmt.Errorf("listening on metrics_listen's address: %w", err)
+	}
+	m.metricsURL = "http://" + at
+	return nil
+}
+
+// start listens and serves, and returns where.
+func (m *Main) start(ctx context.Context, server *http.Server, address string) (string, error) {
+	network, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	m.servers = append(m.servers, server)
+	m.running.Go(func() {
+		var err error
+		if server.TLSConfig != nil {
+			err = server.ServeTLS(network, "", "")
+		} else {
+			err = server.Serve(network)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			m.failed <- err
+		}
+	})
+	return network.Addr().String(), nil
+}
+
+// URL is where the server listens, for example http://127.0.0.1:8080.
+func (m *Main) URL() string { return m.url }
+
+// MetricsURL is where metrics and profiles are; empty without metrics_listen.
+func (m *Main) MetricsURL() string { return m.metricsURL }
+
+// Failed delivers the error of a listener that broke.
+func (m *Main) Failed() <-chan error { return m.failed }
+
+// Close stops accepting, ends the event streams, lets answers finish, and returns once outcomes are written down.
+func (m *Main) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if m.api != nil {
+		m.api.Close()
+	}
+	var problems []error
+	for _, server := range m.servers {
+		if err := server.Shutdown(ctx); err != nil {
+			problems = append(problems, fmt.Errorf("shutting down: %w", err), server.Close())
+		}
+	}
+	m.running.Wait()
+	if m.dispatcher != nil {
+		m.dispatcher.Close()
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,189 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"offrecord/app/recording"
+	"offrecord/web/config"
+	"offrecord/web/server"
+)
+
+const canary = "canary-0f9d2c71-token"
+
+const configuration = `
+listen: 127.0.0.1:0
+metrics_listen: 127.0.0.1:0
+identity: {demo: true}
+platforms:
+  - name: acme
+    kind: 8x8
+    base_url: http://agui.localhost:1
+    tenant: acme01
+    action_token: ${TOKEN}
+agents:
+  - {email: bill@acme.example, role: agent, platform: acme, agent_id: bill}
+`
+
+// logs is a buffer that a running server may write to.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func start(t *testing.T) (*server.Main, *logs) {
+	t.Helper()
+	c, err := config.Parse([]byte(configuration), config.Environment{Getenv: func(name string) (string, bool) { return canary, name == "TOKEN" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(logs)
+	m := &server.Main{Config: c, Version: "test", Log: slog.New(slog.NewJSONHandler(log, nil))}
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m, log
+}
+
+// TestTheWholePath goes the way of a browser: log-in, page, route, an announced attempt and its outcome, the native form,
+// and the stream that tells of all of it.
+func TestTheWholePath(t *testing.T) {
+	m, log := start(t)
+	jar, _ := cookiejar.New(nil)
+	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	do := func(method, path, contentType, body string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, m.URL()+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Accept", "text/html, */*")
+		if contentType != "" {
+			r.Header.Set("Content-Type", contentType)
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer, string(text)
+	}
+	const form, asJSON = "application/x-www-form-urlencoded", "application/json"
+
+	if answer, _ := do("GET", "/", "", ""); answer.StatusCode != 303 || answer.Header.Get("Location") != "/login" {
+		t.Fatalf("without a session: %d to %q", answer.StatusCode, answer.Header.Get("Location"))
+	}
+	if answer, text := do("POST", "/login/demo", form, "email=bill%40acme.example"); answer.StatusCode != 303 || answer.Header.Get("Location") != "/" {
+		t.Fatalf("log-in: %d %s", answer.StatusCode, text)
+	}
+	answer, page := do("GET", "/", "", "")
+	if answer.StatusCode != 200 || !strings.Contains(page, "Pause recording") || !strings.Contains(page, `id="view"`) {
+		t.Fatalf("the page: %d %s", answer.StatusCode, page)
+	}
+	if strings.Contains(page, canary) {
+		t.Error("the token is in the page")
+	}
+	if policy := answer.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "frame-src 'self' http://agui.localhost:1;") {
+		t.Errorf("the policy: %s", policy)
+	}
+
+	stream, err := http.NewRequestWithContext(t.Context(), "GET", m.URL()+"/api/v1/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := client.Do(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	lines := bufio.NewScanner(events.Body)
+	next := func(name string) string {
+		t.Helper()
+		for lines.Scan() {
+			if lines.Text() == "event: "+name && lines.Scan() {
+				return strings.TrimPrefix(lines.Text(), "data: ")
+			}
+		}
+		t.Fatalf("the stream ended before an event %s: %v", name, lines.Err())
+		return ""
+	}
+	next("state")
+
+	answer, text := do("GET", "/api/v1/route", "", "")
+	if answer.StatusCode != 200 || !strings.Contains(text, canary) || answer.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("the route: %d", answer.StatusCode)
+	}
+	id := "0b8f6d0e-6a51-4d7b-9d0e-1c2f3a4b5c6d"
+	announcement := `{"id":"` + id + `","action":"pause","transport":"iframe","reason":"card"}`
+	if answer, text = do("POST", "/api/v1/attempts", asJSON, announcement); answer.StatusCode != 201 {
+		t.Fatalf("announced: %d %s", answer.StatusCode, text)
+	}
+	var snapshot recording.Snapshot
+	next("attempt")
+	if err := json.Unmarshal([]byte(next("state")), &snapshot); err != nil || snapshot.State != recording.Pausing {
+		t.Fatalf("state %q, %v", snapshot.State, err)
+	}
+	if answer, text = do("POST", "/api/v1/attempts/"+id+"/outcome", asJSON, `{"outcome":"sent","evidence":{"kind":"frame_load","after_ms":80}}`); answer.StatusCode != 200 {
+		t.Fatalf("outcome: %d %s", answer.StatusCode, text)
+	}
+	next("attempt")
+	if err := json.Unmarshal([]byte(next("state")), &snapshot); err != nil || snapshot.State != recording.StateUnknown {
+		t.Fatalf("state %q, %v", snapshot.State, err)
+	}
+
+	answer, text = do("POST", "/native/resume", form, "transport=popup")
+	if answer.StatusCode != 303 || strings.Contains(text, canary) {
+		t.Fatalf("the native resume: %d %s", answer.StatusCode, text)
+	}
+	to, err := url.Parse(answer.Header.Get("Location"))
+	if err != nil || to.Host != "agui.localhost:1" || to.Query().Get("action") != "resume" || to.Query().Get("token") != canary {
+		t.Fatalf("the native resume went elsewhere")
+	}
+	if answer.Header.Get("Referrer-Policy") != "no-referrer" || answer.Header.Get("Cache-Control") != "no-store" {
+		t.Error("the native answer may leak or be kept")
+	}
+	if strings.Contains(log.String(), canary) {
+		t.Error("the token is in the log")
+	}
+
+	metrics, err := http.Get(m.MetricsURL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metrics.Body.Close()
+	counted, _ := io.ReadAll(metrics.Body)
+	if !strings.Contains(string(counted), `offrecord_attempts_total{action="pause",outcome="sent",platform="acme",route="session"} 1`) {
+		t.Error("the attempt isn't counted")
+	}
+}

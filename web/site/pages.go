@@ -1,0 +1,62 @@
+package site
+
+import (
+	"fmt"
+	"html/template"
+	"io"
+)
+
+// Pages are the page shells.
+type Pages struct{ templates *template.Template }
+
+// NewPages parses the shells, which name the assets of s.
+func NewPages(s *Site) (*Pages, error) {
+	t, err := template.New("pages").Funcs(template.FuncMap{"asset": s.URL}).ParseFS(embedded, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parsing the page shells: %w", err)
+	}
+	return &Pages{t}, nil
+}
+
+// PanelPage is the panel's page.
+type PanelPage struct {
+	Agent string
+	// Panel is the panel, drawn by the component that the program mounts: one element.
+	Panel template.HTML
+	// View is what the program begins with. It is written as JSON.
+	View any
+}
+
+// LoginPage is where someone logs in.
+type LoginPage struct {
+	Demo   bool
+	Agents []string // the addresses that a demo offers
+	Notice string
+}
+
+// StatusPage is the state in words for browsers without scripts.
+type StatusPage struct{ Panel template.HTML }
+
+// MessagePage is one thing said to a person, with what to do.
+type MessagePage struct{ Title, Text, RequestID string }
+
+// Write writes a page. The page's type chooses the shell.
+func (p *Pages) Write(w io.Writer, page any) error {
+	var name string
+	switch page.(type) {
+	case PanelPage:
+		name = "panel.html"
+	case LoginPage:
+		name = "login.html"
+	case StatusPage:
+		name = "status.html"
+	case MessagePage:
+		name = "message.html"
+	default:
+		return fmt.Errorf("no page shell for %T", page)
+	}
+	if err := p.templates.ExecuteTemplate(w, name, page); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
