@@ -1,0 +1,299 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"offrecord/app/panel"
+	"offrecord/app/recording"
+)
+
+const (
+	// doubleClick is the time in which a second press of the same button is the same press.
+	doubleClick = 600 * time.Millisecond
+	// defaultTimeout is the time an attempt has until nothing more is expected of it, where the server names none.
+	defaultTimeout = 15 * time.Second
+	// elsewhereTimeout bounds how long an attempt of another tab counts as under way: that tab may be gone, and a pause
+	// that waits for it is worse than one that is sent twice.
+	elsewhereTimeout = 5 * time.Second
+	// announceTimeout is the time a resume waits to be written down before it isn't sent.
+	announceTimeout = 5 * time.Second
+	// requestTimeout is for every other request to our own server.
+	requestTimeout = 10 * time.Second
+	// listed is how many attempts the panel is given.
+	listed = 20
+)
+
+// Controller is one panel's program.
+type Controller struct {
+	browser Browser
+	server  Server
+	ctx     context.Context // ends with Run
+	routed  chan struct{}   // closed at the first answer, good or bad, to the question for the route
+
+	mu       sync.Mutex
+	view     panel.View          // as the server last said, without what is known here
+	attempts []recording.Attempt // newest first: the server's, those of other tabs, and this one's
+	shots    map[string]*shot    // under way in this tab
+	kept     map[string]*kept    // to be told to the server
+	pressed  map[recording.Action]time.Time
+	route    *Route
+	noRoute  string        // why the server gave no route
+	skew     time.Duration // the server's clock less the browser's
+	online   bool
+	live     bool
+	heard    bool // the server, on the stream, at least once
+	reach    Reach
+	asked    bool   // a probe has ended, well or badly
+	answered bool   // the platform answered a probe at least once: the probe can be believed
+	noFrames bool   // a policy refuses frames of the platform
+	noPopup  bool   // the browser refused the last window
+	noRecord bool   // a resume was refused because it couldn't be written down first
+	notice   string // what couldn't be recorded
+	wake     chan struct{}
+	warmed   warmth
+	watchers map[int]func(panel.View)
+	watcher  int
+}
+
+// New returns the controller of a panel that the server drew from initial.
+func New(browser Browser, server Server, initial panel.View) *Controller {
+	c := &Controller{
+		browser: browser, server: server, view: initial,
+		routed:   make(chan struct{}),
+		attempts: slices.Clone(initial.Attempts),
+		shots:    map[string]*shot{}, kept: map[string]*kept{},
+		pressed: map[recording.Action]time.Time{},
+		wake:    make(chan struct{}), watchers: map[int]func(panel.View){},
+		ctx:    context.Background(),
+		online: browser.Online(),
+	}
+	if a := initial.Snapshot.Attempt; a != nil {
+		c.learn(*a)
+	}
+	if !initial.Now.IsZero() {
+		c.skew = time.Until(initial.Now)
+	}
+	return c
+}
+
+// Run follows the server and keeps the route warm until ctx is done.
+func (c *Controller) Run(ctx context.Context) {
+	c.mu.Lock()
+	c.ctx = ctx
+	c.mu.Unlock()
+	stop := c.browser.Listen(Listener{Heard: c.hear, Changed: c.changed})
+	defer stop()
+	c.recover()
+	var work sync.WaitGroup
+	work.Go(func() { c.fetchRoute(ctx) })
+	work.Go(func() { c.follow(ctx) })
+	work.Go(func() { c.keepWarm(ctx) })
+	work.Wait()
+}
+
+// Routed is closed once the server has said, or failed to say, how the platform is reached. Until then a native button does
+// more than a press here could.
+func (c *Controller) Routed() <-chan struct{} { return c.routed }
+
+// Pause implements panel.Controller.
+func (c *Controller) Pause() { c.press(recording.Pause, false) }
+
+// Resume implements panel.Controller.
+func (c *Controller) Resume() { c.press(recording.Resume, false) }
+
+// ResumeWithoutRecord implements panel.Controller.
+func (c *Controller) ResumeWithoutRecord() { c.press(recording.Resume, true) }
+
+// Attest implements panel.Controller: the newest pause was made by the agent in the platform's own screen.
+func (c *Controller) Attest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.attempts, func(a recording.Attempt) bool { return a.Action.Silences() })
+	if i < 0 || c.attempts[i].Outcome == recording.Confirmed || c.attempts[i].Outcome == recording.Attested {
+		return
+	}
+	a := c.attempts[i]
+	now := c.now()
+	if s := c.shots[a.ID]; s != nil {
+		c.finish(s)
+	}
+	a.Outcome, a.DecidedAt, a.Detail = recording.Attested, &now, ""
+	a.Evidence = &recording.Evidence{Kind: recording.Word, AfterMS: int(now.Sub(a.RequestedAt) / time.Millisecond)}
+	c.learn(a)
+	c.report(a)
+	c.tell(a)
+	c.show()
+}
+
+// Intent implements panel.Controller.
+func (c *Controller) Intent() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.warm(intentGap)
+}
+
+// Watch implements panel.Controller. show may not call the controller.
+func (c *Controller) Watch(show func(panel.View)) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watcher++
+	id := c.watcher
+	c.watchers[id] = show
+	show(c.draw())
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.watchers, id)
+	}
+}
+
+// show draws for everyone who watches. The caller holds the lock, so that no older view comes after a newer one.
+func (c *Controller) show() {
+	if len(c.watchers) == 0 {
+		return
+	}
+	view := c.draw()
+	for _, show := range c.watchers {
+		show(view)
+	}
+}
+
+// now is the server's clock as far as it is known, and never before an attempt that is known already: the newest intention
+// has to be the newest on the server, too.
+func (c *Controller) now() time.Time {
+	now := time.Now().Add(c.skew).UTC().Round(0)
+	if len(c.attempts) > 0 && !now.After(c.attempts[0].RequestedAt) {
+		now = c.attempts[0].RequestedAt.Add(time.Millisecond)
+	}
+	return now
+}
+
+// learn puts what is known of an attempt in its place. A settled attempt isn't unsettled by older news.
+func (c *Controller) learn(a recording.Attempt) {
+	if i := slices.IndexFunc(c.attempts, func(x recording.Attempt) bool { return x.ID == a.ID }); i >= 0 {
+		if c.attempts[i].Settled() && !a.Settled() {
+			return
+		}
+		c.attempts = slices.Delete(c.attempts, i, i+1)
+	}
+	at, _ := slices.BinarySearchFunc(c.attempts, a, func(x, y recording.Attempt) int {
+		return cmp.Or(y.RequestedAt.Compare(x.RequestedAt), 1)
+	})
+	c.attempts = slices.Insert(c.attempts, at, a)
+	if len(c.attempts) > 2*listed {
+		c.attempts = slices.Delete(c.attempts, 2*listed, len(c.attempts))
+	}
+}
+
+// newest reports whether no attempt was asked for after id.
+func (c *Controller) newest(id string) bool { return len(c.attempts) > 0 && c.attempts[0].ID == id }
+
+// repeats reports whether a press asks for what is under way already, here or in another tab.
+func (c *Controller) repeats(action recording.Action) bool {
+	if time.Since(c.pressed[action]) < doubleClick {
+		return len(c.attempts) == 0 || c.attempts[0].Action == action
+	}
+	if len(c.attempts) == 0 {
+		return false
+	}
+	a := c.attempts[0]
+	if a.Action != action || a.Settled() {
+		return false
+	}
+	if _, ours := c.shots[a.ID]; ours {
+		return true
+	}
+	age := time.Now().Add(c.skew).Sub(a.RequestedAt)
+	return age < min(elsewhereTimeout, c.timeout())
+}
+
+func (c *Controller) timeout() time.Duration {
+	if c.route != nil && c.route.AttemptTimeoutMS > 0 {
+		return time.Duration(c.route.AttemptTimeoutMS) * time.Millisecond
+	}
+	return defaultTimeout
+}
+
+// transport is how the session route is taken now. It is known without asking anyone, because a window opens only inside
+// the press.
+func (c *Controller) transport() recording.Transport {
+	if c.route != nil && c.route.Session != nil {
+		switch t := c.route.Session.Transport; t {
+		case recording.TransportIframe, recording.TransportPopup:
+			return t
+		}
+	}
+	if c.noFrames || c.browser.Cookies() == CookiesBlocked {
+		return recording.TransportPopup
+	}
+	return recording.TransportIframe
+}
+
+// session is the session route, or a sentence that says why there is none.
+func (c *Controller) session() (*SessionRoute, string) {
+	switch {
+	case c.noRoute != "":
+		return nil, c.noRoute
+	case c.route == nil:
+		return nil, "offrecord doesn't know yet how to reach the platform. Reload the page."
+	case c.route.Session == nil || !slices.Contains(c.route.Routes, recording.RouteSession):
+		// A platform with only the server route acts by POST /api/v1/actions; that comes in here.
+		return nil, "This account can't be paused from the browser. Ask your administrator."
+	}
+	return c.route.Session, ""
+}
+
+// press is what a button asks for. A pause fires before anything else is done; a resume is written down first.
+func (c *Controller) press(action recording.Action, unrecorded bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !unrecorded && c.repeats(action) {
+		return
+	}
+	c.pressed[action] = time.Now()
+	c.noRecord, c.notice = false, ""
+	shown := c.draw().Snapshot
+	s := &shot{
+		begun:  time.Now(),
+		before: shown.State,
+		attempt: recording.Attempt{
+			ID: uuid.NewString(), Action: action, Agent: c.view.Agent, Platform: c.view.Platform, Call: shown.Call,
+			Route: recording.RouteSession, Transport: c.transport(), Origin: recording.Hand, RequestedAt: c.now(),
+		},
+	}
+	c.outdate(action)
+	s.after = c.unsettled(action)
+	c.shots[s.attempt.ID] = s
+	c.learn(s.attempt)
+	switch {
+	case action.Silences():
+		c.fire(s)
+		c.announce(s)
+	case unrecorded:
+		s.attempt.Reason = "resumed without record"
+		c.learn(s.attempt)
+		c.fire(s)
+		c.announce(s)
+	default:
+		c.announceFirst(s)
+	}
+	c.warmed.used()
+	if known, ok := c.known(s.attempt.ID); ok {
+		c.tell(known)
+	}
+	c.show()
+}
+
+func (c *Controller) known(id string) (recording.Attempt, bool) {
+	i := slices.IndexFunc(c.attempts, func(a recording.Attempt) bool { return a.ID == id })
+	if i < 0 {
+		return recording.Attempt{}, false
+	}
+	return c.attempts[i], true
+}

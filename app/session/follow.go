@@ -1,0 +1,296 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"offrecord/app/panel"
+	"offrecord/app/recording"
+)
+
+// fetchRoute asks how the platform is reached, until the server has answered once.
+func (c *Controller) fetchRoute(ctx context.Context) {
+	wait := retryFirst
+	for first := true; ; first = false {
+		err := c.askRoute(ctx)
+		if first {
+			close(c.routed)
+		}
+		var problem *Problem
+		if err == nil || ctx.Err() != nil || errors.As(err, &problem) && !problem.passing() {
+			return
+		}
+		c.mu.Lock()
+		wake := c.wake
+		c.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-time.After(wait):
+			wait = min(2*wait, retryMost)
+		}
+	}
+}
+
+func (c *Controller) askRoute(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	route, err := c.server.Route(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.show()
+	var problem *Problem
+	switch {
+	case err == nil:
+		c.route, c.noRoute = &route, ""
+		c.probe(nil)
+		c.warm(0)
+	case c.route != nil: // what is known stays good
+	case errors.As(err, &problem) && problem.Status == 401:
+		c.noRoute = "You are signed out. Sign in again."
+	case errors.As(err, &problem) && !problem.passing():
+		c.noRoute = problem.Error()
+	default:
+		c.noRoute = "offrecord's server can't be reached, so the way to the platform isn't known. Check the network."
+	}
+	return err
+}
+
+// follow hears the server's stream and opens it anew when it ended.
+func (c *Controller) follow(ctx context.Context) {
+	wait := retryFirst
+	for {
+		ended := make(chan struct{}, 1)
+		stop := c.server.Events(func(e Event) {
+			if e.Ended {
+				select {
+				case ended <- struct{}{}:
+				default:
+				}
+			}
+			if e.Snapshot != nil {
+				wait = retryFirst
+			}
+			c.happened(ctx, e)
+		})
+		select {
+		case <-ctx.Done():
+			stop()
+			return
+		case <-ended:
+			stop()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+			wait = min(2*wait, retryMost)
+		}
+	}
+}
+
+// happened is one event of the stream.
+func (c *Controller) happened(ctx context.Context, e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.show()
+	switch {
+	case e.Lost, e.Ended:
+		c.live = false
+	case e.Snapshot != nil:
+		call := c.view.Snapshot.Call
+		c.skew = time.Until(e.Snapshot.AsOf)
+		c.view.Snapshot = *e.Snapshot
+		if a := e.Snapshot.Attempt; a != nil {
+			c.hearOf(*a)
+		}
+		if e.Snapshot.Call != "" && e.Snapshot.Call != call {
+			c.warm(intentGap)
+		}
+		if !c.live {
+			again := c.heard
+			c.live, c.heard = true, true
+			c.retry()
+			go c.refresh(ctx, again)
+		}
+	case e.Attempt != nil:
+		c.hearOf(*e.Attempt)
+	}
+}
+
+// hearOf takes what the server says of an attempt. What it has decided about one of ours ends ours.
+func (c *Controller) hearOf(a recording.Attempt) {
+	if s := c.shots[a.ID]; s != nil {
+		if !a.Settled() {
+			return
+		}
+		c.finish(s)
+		if k := c.kept[a.ID]; k != nil {
+			k.Settled = true
+			select {
+			case k.more <- struct{}{}:
+			default:
+			}
+		}
+	}
+	c.learn(a)
+}
+
+// refresh fetches what the stream doesn't repeat: the list of attempts, and after a break the route, whose token may be new.
+func (c *Controller) refresh(ctx context.Context, route bool) {
+	asked, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if attempts, err := c.server.Attempts(asked, listed); err == nil {
+		c.mu.Lock()
+		for _, a := range attempts {
+			c.hearOf(a)
+		}
+		c.show()
+		c.mu.Unlock()
+	}
+	if route {
+		c.askRoute(ctx)
+	}
+}
+
+// tell tells the other tabs of an attempt; hear is told by them. They may be another agent's.
+func (c *Controller) tell(a recording.Attempt) {
+	if text, err := json.Marshal(a); err == nil {
+		c.browser.Tell(string(text))
+	}
+}
+
+func (c *Controller) hear(message string) {
+	var a recording.Attempt
+	if err := json.Unmarshal([]byte(message), &a); err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.ID == "" || a.Agent != c.view.Agent || a.Platform != c.view.Platform || a.Outcome == recording.Confirmed || c.shots[a.ID] != nil {
+		return // another tab can't know of an effect either: that is the server's to say
+	}
+	c.learn(a)
+	c.show()
+}
+
+// changed looks again at what the browser says of itself.
+func (c *Controller) changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.online
+	switch c.online = c.browser.Online(); {
+	case c.online && !was:
+		c.retry()
+		c.probe(nil)
+		c.warm(intentGap)
+	case c.online && c.browser.Visible():
+		c.warm(idleGap)
+	}
+	c.show()
+}
+
+// draw is what may be shown now.
+func (c *Controller) draw() panel.View {
+	v := c.view
+	v.Native = panel.Mounted
+	v.Now = c.stamp()
+	v.Snapshot = c.overlay()
+	v.Attempts = slices.Clone(c.attempts[:min(listed, len(c.attempts))])
+	v.CanResumeWithoutRecord = c.noRecord
+	v.Notice = c.notice
+	v.Readiness = c.readiness()
+	switch {
+	case !c.browser.Online():
+		v.Link = panel.OfflineLink
+	case c.live:
+		v.Link = panel.Live
+	case c.heard:
+		v.Link = panel.Reconnecting
+	default:
+		v.Link = panel.Connecting
+	}
+	return v
+}
+
+// overlay is the server's snapshot, and above it what is known here and not yet there: attempts newer than the snapshot's,
+// or further on. Of those nothing better than unknown can come, because a browser never sees an effect.
+func (c *Controller) overlay() recording.Snapshot {
+	s := c.view.Snapshot
+	for i := len(c.attempts) - 1; i >= 0; i-- { // oldest first
+		a := c.attempts[i]
+		newer := s.Attempt == nil || a.RequestedAt.After(s.Attempt.RequestedAt)
+		further := s.Attempt != nil && s.Attempt.ID == a.ID && a.Settled() && !s.Attempt.Settled()
+		if !newer && !further {
+			continue
+		}
+		before := s.State
+		s.Attempt = &a
+		since := a.RequestedAt
+		if a.DecidedAt != nil {
+			since = *a.DecidedAt
+		}
+		switch {
+		case a.Outcome == recording.Superseded:
+			continue
+		case a.Outcome.KeepsState():
+			if further { // the snapshot still counts it
+				s.State = a.State
+				s.Holds = slices.DeleteFunc(slices.Clone(s.Holds), func(h recording.Hold) bool { return h.Since.Equal(a.RequestedAt) })
+			}
+			continue
+		case a.Outcome == recording.Pending && (c.shots[a.ID] != nil || c.stamp().Sub(a.RequestedAt) < c.timeout()):
+			s.State = a.Action.Transitional()
+		case a.Outcome == recording.Confirmed:
+			s.State = a.Action.Effect()
+		default:
+			s.State = recording.StateUnknown
+		}
+		if s.State != before {
+			s.Since = since
+		}
+		holds := recording.Holds(s.Holds)
+		if a.Action.Silences() {
+			s.Holds = holds.Add(recording.Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
+		} else {
+			s.Holds = holds.Release(a.Origin)
+		}
+	}
+	return s
+}
+
+// readiness is whether a pause can be expected to reach the platform.
+func (c *Controller) readiness() panel.Readiness {
+	r := panel.Readiness{Checked: c.route != nil && c.heard && c.asked || c.noRoute != "" || !c.browser.Online()}
+	because := func(sentence string) { r.Because = append(r.Because, sentence) }
+	if !c.browser.Online() {
+		because("This computer is offline. Check the network.")
+	}
+	route, why := c.session()
+	if route == nil && (c.noRoute != "" || c.route != nil) {
+		because(why)
+	}
+	if c.heard && !c.view.Snapshot.Ready && c.view.Snapshot.NotReadyBecause != "" {
+		because(c.view.Snapshot.NotReadyBecause)
+	}
+	if route != nil {
+		if c.reach == Unreached && c.browser.Online() {
+			because("The platform doesn't answer this computer. Check the network or the VPN.")
+		}
+		if c.transport() == recording.TransportPopup {
+			if c.noPopup {
+				because("The browser blocked the small window. Allow pop-ups for this page.")
+			}
+			r.Notes = append(r.Notes, "A small window opens for a moment at each press.")
+		} else if c.browser.Cookies() == CookiesBlocked {
+			because("This browser keeps back the platform's cookie. Ask your administrator to allow pop-ups as the transport.")
+		}
+		r.Notes = append(r.Notes, "Whether you are signed in to the platform can't be seen from here.")
+	}
+	r.Ready = r.Checked && len(r.Because) == 0
+	return r
+}
