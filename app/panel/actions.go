@@ -1,0 +1,47 @@
+package panel
+
+import "github.com/maxence-charriere/go-app/v9/pkg/app"
+
+// actions are the two presses. Both are always there, always enabled and always in the same place, whichever is the primary
+// one: the second press of a double click can't land on the other.
+func (p *Panel) actions() app.UI {
+	pause, resume := "primary", "secondary"
+	if held(p.view) {
+		pause, resume = resume, pause
+	}
+	return app.Section().Class("actions").Body(
+		p.act(press{name: "pause", action: "/native/pause", target: nativeFrame, text: "Pause recording", class: pause, on: p.onPause,
+			glyph: `<path d="M7 4h4v16H7zM13 4h4v16h-4z" fill="currentColor"/>`}),
+		p.act(press{name: "resume", action: "/native/resume", target: nativeFrame, text: "Resume recording", class: resume, on: p.onResume,
+			glyph: `<circle cx="12" cy="12" r="8" fill="currentColor"/>`}),
+	)
+}
+
+// nativeFrame is the hidden frame, outside of the panel, that takes a form's answer before and without the program.
+const nativeFrame = "offrecord-native"
+
+// press is one button. All of it are constants of this package: they become attributes.
+type press struct {
+	name, action, target string
+	text, class, glyph   string
+	hidden               string // the name of a field that says yes
+	on                   app.EventHandler
+}
+
+// act is a button as a form of its own: without the program the browser posts it, with the program its submission is the
+// press (a click, Enter and Space alike).
+func (p *Panel) act(b press) app.UI {
+	button := []app.UI{app.Span().Class("text").Text(b.text)}
+	if b.glyph != "" {
+		button = []app.UI{app.Raw(`<svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">` + b.glyph + `</svg>`), button[0]}
+	}
+	var body []app.UI
+	if b.hidden != "" {
+		body = append(body, app.Input().Type("hidden").Name(b.hidden).Value("yes"))
+	}
+	body = append(body, app.Button().Type("submit").Class("button", b.class).DataSet("control", b.name).
+		On("pointerenter", p.onIntent, b.name).OnFocus(p.onIntent, b.name).
+		Body(button...))
+	return app.Form().Class("act").Method("post").Action(b.action).Target(b.target).DataSet("native-form", b.name).
+		OnSubmit(b.on, b.name).Body(body...)
+}

@@ -1,0 +1,65 @@
+package panel
+
+import (
+	"time"
+
+	"github.com/maxence-charriere/go-app/v9/pkg/app"
+)
+
+// clock is a label and the time that has run since a moment. It is a component of its own so that a second's tick draws
+// nothing but its own text. The fields are exported for go-app, which copies them when the panel is drawn anew.
+type clock struct {
+	app.Compo
+
+	Label, Suffix string
+	From, Now     time.Time // both by the clock that made the view
+	Taken         time.Time // when the view arrived, by the browser's clock; zero: the clock stands
+	Still         bool      // the label alone
+}
+
+// clockOf counts from the state's beginning; where the state isn't present, from the last word about it.
+func clockOf(v View, taken time.Time) app.UI {
+	place := v.Now.Location()
+	s := v.Snapshot
+	switch {
+	case v.Native != Mounted && v.Native != NativeBefore && !s.AsOf.IsZero():
+		return &clock{Label: "at " + clockTime(s.AsOf, place), Still: true}
+	case !present(v) && !s.AsOf.IsZero():
+		return &clock{Label: "last word", Suffix: " ago", From: s.AsOf, Now: v.Now, Taken: taken}
+	case present(v) && !s.Since.IsZero():
+		return &clock{Label: "since " + clockTime(s.Since, place), From: s.Since, Now: v.Now, Taken: taken}
+	}
+	return &clock{Still: true}
+}
+
+// OnMount ticks until the clock is dismounted.
+func (c *clock) OnMount(ctx app.Context) {
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				ctx.Dispatch(func(app.Context) {})
+			}
+		}
+	}()
+}
+
+// Render draws the text as it is now.
+func (c *clock) Render() app.UI {
+	run := ""
+	if !c.Still {
+		d := c.Now.Sub(c.From)
+		if !c.Taken.IsZero() {
+			d += time.Since(c.Taken)
+		}
+		run = elapsed(d) + c.Suffix
+	}
+	return app.P().Class("clock").Role("timer").Aria("live", "off").Body(
+		app.Span().Class("since").Text(c.Label),
+		app.Span().Class("run").Text(run),
+	)
+}

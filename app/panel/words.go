@@ -1,0 +1,488 @@
+package panel
+
+import (
+	"strconv"
+	"time"
+
+	"offrecord/app/recording"
+)
+
+// Words is what the panel says of a View, and the state and outcome that it may show. They are the panel's own: no sentence
+// of a platform or of the server is among them.
+type Words struct {
+	// State may be shown as present: StateUnknown whenever the View's own isn't the server's present word.
+	State recording.State
+	// Outcome is the last attempt's, Pending before the first.
+	Outcome recording.Outcome
+	// Headline is read from a metre away; Line says how it is known; Card says what it means for the card.
+	Headline, Line, Card string
+	// Alarm: a pause is wanted and nothing shows that it worked.
+	Alarm bool
+	// Steps are what to do in the platform's own screen, in order; only with Alarm.
+	Steps []string
+	// Advice is what went wrong with the last attempt and what to do about it, one sentence each.
+	Advice []string
+}
+
+// The three things that can be said about the card, and the one for the agent's own word.
+const (
+	cardNotYet = "Do not take the card yet"
+	cardMay    = "You can take the card"
+	cardFirst  = "Pause before you take the card"
+)
+
+// Say finds the words for a view.
+//
+// That the tape is silent is said on two conditions together: the present state says so, and the newest silencing attempt is
+// a confirmed one. The second follows from the first in a correct Timeline; asking for both keeps one mistake from becoming
+// a false "paused".
+func Say(v View) Words {
+	name := platformName(v.PlatformKind)
+	last, asked := newest(v, func(recording.Attempt) bool { return true })
+	silencing, silenced := newest(v, func(a recording.Attempt) bool { return a.Action.Silences() })
+	silenced = silenced && silencing.Outcome == recording.Confirmed
+	isPresent, current := present(v), asked && !over(last, v.Snapshot)
+
+	w := Words{State: knownState(v.Snapshot.State, silenced), Outcome: knownOutcome(last.Outcome)}
+	before := w.State
+	if !isPresent {
+		w.State = recording.StateUnknown
+	}
+	wanted := len(v.Snapshot.Holds) > 0 || before == recording.Pausing || current && last.Action.Silences()
+	attested := isPresent && current && last.Action.Silences() && last.Outcome == recording.Attested && w.State == recording.StateUnknown
+	w.Alarm = wanted && !w.State.OffTape() && !attested
+
+	w.Headline, w.Line = stateWords(w.State, name)
+	switch {
+	case !isPresent:
+		w.Headline, w.Line = absentWords(v, before)
+	case attested:
+		w.Headline, w.Line = "Your word only", outcomeSentence(last, name)
+	case w.State == recording.StateUnknown && current:
+		w.Headline, w.Line = lastHeadline(last), outcomeSentence(last, name)
+		if last.Outcome == recording.Confirmed || last.Outcome == recording.Superseded {
+			w.Line = name + " does not say whether it is recording now."
+		}
+	case w.Alarm && current && last.Action.Silences():
+		w.Line = outcomeSentence(last, name)
+	case w.Alarm:
+		w.Line = "A pause is wanted, and none is confirmed."
+	}
+
+	w.Card = cardFirst
+	switch {
+	case w.Alarm:
+		w.Card, w.Steps = cardNotYet, steps(v.PlatformKind)
+	case w.State.OffTape():
+		w.Card = cardMay
+	case attested:
+		w.Card = "Look at " + name + " before the card"
+	}
+	if isPresent && current {
+		w.Advice = advice(last, name, w.Line)
+	}
+	return w
+}
+
+// knownState is the state that may be shown for one that the server told.
+func knownState(s recording.State, silenced bool) recording.State {
+	switch s {
+	case recording.Recording, recording.Pausing, recording.Resuming, recording.Idle:
+		return s
+	case recording.Paused, recording.Stopped, recording.Declined:
+		if silenced {
+			return s
+		}
+	}
+	return recording.StateUnknown
+}
+
+// knownOutcome is the outcome, or Unknown for a word that this program doesn't know: an attribute carries it.
+func knownOutcome(o recording.Outcome) recording.Outcome {
+	if o == recording.Pending {
+		return o
+	}
+	if _, err := recording.ParseOutcome(string(o)); err != nil {
+		return recording.Unknown
+	}
+	return o
+}
+
+// newest is the attempt asked for last among those that match, in the list or the snapshot. The two may hold the same
+// attempt at different ages; the one decided later counts.
+func newest(v View, match func(recording.Attempt) bool) (found recording.Attempt, ok bool) {
+	consider := func(a recording.Attempt) {
+		if !match(a) {
+			return
+		}
+		later := a.RequestedAt.After(found.RequestedAt)
+		if a.ID == found.ID && a.Settled() {
+			later = !found.Settled() || a.DecidedAt.After(*found.DecidedAt)
+		}
+		if !ok || later {
+			found, ok = a, true
+		}
+	}
+	for _, a := range v.Attempts {
+		consider(a)
+	}
+	if v.Snapshot.Attempt != nil {
+		consider(*v.Snapshot.Attempt)
+	}
+	return found, ok
+}
+
+// over reports whether the attempt belongs to a call that has ended. An attempt whose call isn't known belongs to this one.
+func over(a recording.Attempt, s recording.Snapshot) bool {
+	if a.Call != "" && a.Call != s.Call {
+		return true
+	}
+	if s.State != recording.Idle || !a.Settled() {
+		return false
+	}
+	return a.DecidedAt.Before(s.Since) || a.Outcome == recording.Unknown // what was open when the call ended is settled as unknown
+}
+
+// platformName is what an agent calls a platform of this kind.
+func platformName(kind string) string {
+	switch kind {
+	case "8x8":
+		return "8x8"
+	case "vonage":
+		return "Vonage"
+	case "cxone":
+		return "CXone"
+	}
+	return "The platform"
+}
+
+// screen is the window in which the agent takes calls on a platform of this kind.
+func screen(kind string) string {
+	switch kind {
+	case "8x8":
+		return "8x8 Agent Workspace"
+	case "vonage":
+		return "Vonage ContactPad"
+	case "cxone":
+		return "your CXone agent window"
+	}
+	return "the window where you take calls"
+}
+
+func steps(kind string) []string {
+	return []string{
+		"Go to " + screen(kind) + ".",
+		"If the recording isn't shown as paused there, pause it there.",
+		"When you see that it shows paused, press the button below.",
+	}
+}
+
+// stateWords are the headline and the sentence of a state that is known at present.
+func stateWords(s recording.State, name string) (headline, line string) {
+	switch s {
+	case recording.Recording:
+		return "Recording", name + " reports that it is recording."
+	case recording.Pausing:
+		return "Pausing", name + " has not confirmed the pause yet."
+	case recording.Paused:
+		return "Paused", name + " reports that the recording is paused."
+	case recording.Resuming:
+		return "Resuming", name + " has not confirmed the resume yet."
+	case recording.Stopped:
+		return "Stopped", name + " reports that the recording is stopped."
+	case recording.Declined:
+		return "Not recorded", "The customer declined. " + name + " reports that this contact is not recorded."
+	case recording.Idle:
+		return "No call", "There is no call to record."
+	}
+	return "Not known", name + " does not say whether it is recording."
+}
+
+// absentWords are for a panel without the server's present word: what was known last, never as present.
+func absentWords(v View, before recording.State) (headline, line string) {
+	headline = "Not known"
+	switch {
+	case v.Native != Mounted && v.Native != NativeBefore:
+		line = "This page does not follow the recording by itself."
+	case v.Link == Reconnecting:
+		line = "Reconnecting."
+	case v.Link == OfflineLink:
+		headline, line = "Offline", "This computer has no network."
+	default:
+		headline, line = "Connecting", "Waiting for the server's first word."
+	}
+	if v.Snapshot.AsOf.IsZero() {
+		return headline, line
+	}
+	return headline, line + " The last word was: " + lastWord(before) + "."
+}
+
+func lastWord(s recording.State) string {
+	switch s {
+	case recording.Recording:
+		return "recording"
+	case recording.Pausing:
+		return "pausing, not confirmed"
+	case recording.Paused:
+		return "paused"
+	case recording.Resuming:
+		return "resuming, not confirmed"
+	case recording.Stopped:
+		return "stopped"
+	case recording.Declined:
+		return "not recorded"
+	case recording.Idle:
+		return "no call"
+	}
+	return "not known"
+}
+
+// actionName is an action as a noun, as it begins a line.
+func actionName(a recording.Action) string {
+	switch a {
+	case recording.Pause:
+		return "Pause"
+	case recording.Resume:
+		return "Resume"
+	case recording.Start:
+		return "Start"
+	case recording.Stop:
+		return "Stop"
+	case recording.Mask:
+		return "Mask"
+	case recording.Unmask:
+		return "Unmask"
+	case recording.DoNotRecord:
+		return "Decline"
+	}
+	return "Request"
+}
+
+// lastHeadline is the headline where no state is known, from the last attempt.
+func lastHeadline(a recording.Attempt) string {
+	what := actionName(a.Action)
+	switch a.Outcome {
+	case recording.Confirmed, recording.Superseded:
+		return "Not known"
+	case recording.Denied:
+		return what + " refused"
+	case recording.Failed, recording.Locked, recording.NotFound, recording.NotEnabled:
+		return what + " failed"
+	}
+	return what + " not confirmed"
+}
+
+// outcomeName is an outcome in at most three words.
+func outcomeName(o recording.Outcome) string {
+	switch o {
+	case recording.Pending:
+		return "Waiting"
+	case recording.Confirmed:
+		return "Confirmed"
+	case recording.Accepted:
+		return "Taken, not confirmed"
+	case recording.Sent:
+		return "Sent, not confirmed"
+	case recording.NoCall:
+		return "No call"
+	case recording.NotEnabled:
+		return "Not enabled"
+	case recording.Locked:
+		return "Locked"
+	case recording.Denied:
+		return "Refused"
+	case recording.NotFound:
+		return "Agent not found"
+	case recording.Failed:
+		return "Failed"
+	case recording.Superseded:
+		return "Not carried out"
+	case recording.Attested:
+		return "Your word"
+	}
+	return "Not known"
+}
+
+// outcomeSentence says what is known of an attempt, and how.
+func outcomeSentence(a recording.Attempt, name string) string {
+	var seen recording.Evidence
+	if a.Evidence != nil {
+		seen = *a.Evidence
+	}
+	switch a.Outcome {
+	case recording.Pending:
+		return "Asked for. " + name + " has not answered yet."
+	case recording.Confirmed:
+		if seen.Kind == recording.ReadBack {
+			return name + "'s own status shows the effect."
+		}
+		return name + " reported the effect."
+	case recording.Accepted:
+		took := name + " took the request. "
+		if seen.Kind == recording.PopupClosed {
+			took = "The window closed by itself: " + name + " took the request. "
+		}
+		if !a.Settled() {
+			return took + "Its effect is not seen yet."
+		}
+		return took + "It does not say whether it " + past(a.Action) + "."
+	case recording.Sent:
+		return "The request left this browser. " + name + " does not say whether it " + past(a.Action) + "."
+	case recording.NoCall:
+		return name + " found no active call."
+	case recording.NotEnabled:
+		return "Recording is not enabled for you in " + name + "."
+	case recording.Locked:
+		return name + " kept the call locked by an earlier request."
+	case recording.Denied:
+		switch seen.Kind {
+		case recording.PopupOpen:
+			return name + " did not take the request. Its own window says why."
+		case recording.Status:
+			return name + " refused the request" + httpStatus(seen) + "."
+		}
+		return name + " refused the request."
+	case recording.NotFound:
+		return name + " does not know you as an agent."
+	case recording.Failed:
+		switch seen.Kind {
+		case recording.CSP:
+			return "This page's security policy held the request back. Nothing was sent."
+		case recording.Blocked:
+			return "The browser blocked the small window. Nothing was sent."
+		case recording.Offline:
+			return "This computer has no network. Nothing was sent."
+		case recording.Status:
+			return name + " answered with an error" + httpStatus(seen) + "."
+		}
+		return "It did not work."
+	case recording.Superseded:
+		return "Something newer, or another hold, came first."
+	case recording.Attested:
+		return "You said that you " + past(a.Action) + " it in " + name + "'s own screen. " + name + " has not said so."
+	}
+	switch seen.Kind {
+	case recording.PopupOpen:
+		return "The small window is still open. The request may or may not have worked."
+	case recording.Silence:
+		return "No answer came in time. The request may or may not have worked."
+	case recording.Status:
+		return name + " answered with an error" + httpStatus(seen) + ". The request may or may not have worked."
+	}
+	return "The request may or may not have worked."
+}
+
+func past(a recording.Action) string {
+	switch a {
+	case recording.Pause:
+		return "paused"
+	case recording.Resume:
+		return "resumed"
+	case recording.Start:
+		return "started"
+	case recording.Stop:
+		return "stopped"
+	case recording.Mask:
+		return "masked"
+	case recording.Unmask:
+		return "unmasked"
+	}
+	return "did it"
+}
+
+func httpStatus(e recording.Evidence) string {
+	if e.HTTPStatus == 0 {
+		return ""
+	}
+	return " (HTTP " + strconv.Itoa(e.HTTPStatus) + ")"
+}
+
+// advice is what to do about the last attempt; nil if there is nothing to do. Its sentence comes first, unless the line
+// says it already.
+func advice(a recording.Attempt, name, line string) []string {
+	do := remedy(a, name)
+	if do == "" {
+		return nil
+	}
+	if sentence := outcomeSentence(a, name); sentence != line {
+		return []string{actionName(a.Action) + ": " + sentence, do}
+	}
+	return []string{do}
+}
+
+func remedy(a recording.Attempt, name string) string {
+	var seen recording.EvidenceKind
+	if a.Evidence != nil {
+		seen = a.Evidence.Kind
+	}
+	again := "press " + actionName(a.Action) + " again."
+	switch a.Outcome {
+	case recording.Denied:
+		if seen == recording.PopupOpen {
+			return "Read the small window, sign in to " + name + " there if it asks, then " + again
+		}
+		return "Sign in to " + name + " again in this browser, then " + again
+	case recording.NotEnabled, recording.NotFound:
+		return "Tell your administrator; offrecord can't change it."
+	case recording.Locked:
+		return "Wait a moment, then " + again
+	case recording.NoCall:
+		return "If you are on a call, look in " + name + " whether it is the active one, then " + again
+	case recording.Failed:
+		switch seen {
+		case recording.CSP:
+			return "Tell your administrator that this page may not reach " + name + "'s address."
+		case recording.Blocked:
+			return "Allow pop-up windows for this page in the address bar, then " + again
+		case recording.Offline:
+			return "Check the network, then " + again
+		}
+		return upper(again)
+	case recording.Unknown:
+		if seen == recording.PopupOpen {
+			return "Read the small window and close it, then " + again
+		}
+		return "Look in " + name + ", or " + again
+	case recording.Accepted, recording.Sent:
+		if a.Settled() && !a.Action.Silences() {
+			return "Look in " + name + " whether it records again."
+		}
+	}
+	return ""
+}
+
+func upper(s string) string { return string(s[0]-'a'+'A') + s[1:] }
+
+// nativeSentence says why the page is plain HTML and what to do. There is none while the program runs or is on its way.
+func nativeSentence(n Native) string {
+	switch n {
+	case NativeNoWasm:
+		return "This browser refuses WebAssembly. The buttons work; reload the page to see what is known."
+	case NativeStorage:
+		return "This browser refuses storage for this page. The buttons work; reload the page to see what is known."
+	case NativeLoad:
+		return "The panel's program could not be loaded. The buttons work; reload the page to try again."
+	case NativeEnded:
+		return "The panel's program ended. The buttons work; reload the page to start it again."
+	}
+	return ""
+}
+
+// clockTime is a time of day in the view's own place. The server doesn't know where the agent is, and says UTC.
+func clockTime(t time.Time, place *time.Location) string {
+	s := t.In(place).Format("15:04:05")
+	if place == time.UTC {
+		s += " UTC"
+	}
+	return s
+}
+
+// elapsed is a duration as mm:ss, or h:mm:ss from one hour on. One that is negative, because two clocks differ, is zero.
+func elapsed(d time.Duration) string {
+	s := max(0, int(d/time.Second))
+	two := func(n int) string { return string([]byte{byte('0' + n/10), byte('0' + n%10)}) }
+	if s >= 3600 {
+		return strconv.Itoa(s/3600) + ":" + two(s/60%60) + ":" + two(s%60)
+	}
+	return two(s/60) + ":" + two(s%60)
+}
