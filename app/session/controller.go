@@ -271,16 +271,10 @@ func (c *Controller) press(action recording.Action, unrecorded bool) {
 	s.after = c.unsettled(action)
 	c.shots[s.attempt.ID] = s
 	c.learn(s.attempt)
-	switch {
-	case action.Silences():
+	if action.Silences() || unrecorded {
 		c.fire(s)
-		c.announce(s)
-	case unrecorded:
-		s.attempt.Reason = "resumed without record"
-		c.learn(s.attempt)
-		c.fire(s)
-		c.announce(s)
-	default:
+		c.announce(s, unrecorded)
+	} else {
 		c.announceFirst(s)
 	}
 	c.warmed.used()

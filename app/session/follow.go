@@ -223,7 +223,7 @@ func (c *Controller) overlay() recording.Snapshot {
 	s := c.view.Snapshot
 	for i := len(c.attempts) - 1; i >= 0; i-- { // oldest first
 		a := c.attempts[i]
-		newer := s.Attempt == nil || a.RequestedAt.After(s.Attempt.RequestedAt)
+		newer := s.Attempt == nil || s.Attempt.ID != a.ID && a.RequestedAt.After(s.Attempt.RequestedAt)
 		further := s.Attempt != nil && s.Attempt.ID == a.ID && a.Settled() && !s.Attempt.Settled()
 		if !newer && !further {
 			continue

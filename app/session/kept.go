@@ -25,7 +25,8 @@ type kept struct {
 	Reports      []Report     `json:"reports,omitempty"` // not yet acknowledged, oldest first
 	Settled      bool         `json:"settled"`           // no report will follow, but for the agent's own word
 
-	more chan struct{} // there is something new to tell
+	more  chan struct{} // there is something new to tell
+	again bool          // it was announced a second time, because the server had forgotten it
 }
 
 func announcement(a recording.Attempt) Announcement {
@@ -36,7 +37,11 @@ func announcement(a recording.Attempt) Announcement {
 func (c *Controller) keyPrefix() string { return "offrecord-attempt:" + c.view.Agent + ":" }
 
 // announce tells the server of an attempt, now if it can, else when it can.
-func (c *Controller) announce(s *shot) { c.keep(s.attempt, false) }
+func (c *Controller) announce(s *shot, withoutRecord bool) {
+	k := c.keep(s.attempt, false)
+	k.Announcement.WithoutRecord = withoutRecord
+	c.save(k)
+}
 
 // report tells the server what became of an attempt, after its announcement.
 func (c *Controller) report(a recording.Attempt) {
@@ -155,6 +160,10 @@ func (c *Controller) tellServer(ctx context.Context, k *kept, report *Report) er
 	defer c.show()
 	var problem *Problem
 	refused := errors.As(err, &problem) && !problem.passing()
+	if refused && !announcing && problem.Status == 404 && !k.again {
+		k.Announced, k.again = false, true
+		return nil
+	}
 	if err != nil && !refused {
 		c.notice = "Not recorded yet: offrecord's server can't be reached. It is kept and sent again."
 		if problem != nil && problem.Status == 401 {

@@ -176,6 +176,8 @@ type Announcement struct {
 	Call        string              `json:"call,omitempty"`
 	Origin      recording.Origin    `json:"origin"`
 	RequestedAt time.Time           `json:"requested_at"`
+	// WithoutRecord says that the agent chose to resume although it couldn't be written down.
+	WithoutRecord bool `json:"without_record,omitempty"`
 }
 
 // Report is the body of POST /api/v1/attempts/{id}/outcome.

@@ -1,0 +1,228 @@
+// What the page does before, beside and without the Go program: native presses that are sent once, the program's start, and
+// the native panel's return if the program ends. It has no dependencies and works under a policy without inline script.
+'use strict';
+(() => {
+  const doc = document, html = doc.documentElement;
+  const meta = name => doc.querySelector(`meta[name="${name}"]`)?.content;
+  const cookie = name => doc.cookie.split('; ').find(c => c.startsWith(name + '='))?.slice(name.length + 1);
+  const post = (path, body) => fetch(path, {
+    method: 'POST', keepalive: true, credentials: 'same-origin', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body),
+  });
+
+  // Third-party cookies: what a sandboxed frame of our own requests is third-party, and the server tells it what came along.
+  function probe() {
+    const frame = doc.createElement('iframe');
+    frame.sandbox = 'allow-scripts';
+    frame.hidden = true;
+    frame.title = 'Finds out which cookies this browser sends';
+    frame.src = '/probe/frame';
+    const done = () => { removeEventListener('message', heard); frame.remove(); };
+    const heard = e => {
+      if (e.source !== frame.contentWindow || e.data?.offrecord !== 'third-party-cookies') return;
+      if (e.data.world === 'allowed' || e.data.world === 'blocked') {
+        doc.cookie = `offrecord_tpc=${e.data.world}; path=/; max-age=2592000; samesite=lax` + (location.protocol === 'https:' ? '; secure' : '');
+        doc.dispatchEvent(new Event('offrecord:cookies'));
+      }
+      done();
+    };
+    addEventListener('message', heard);
+    setTimeout(done, 10000);
+    doc.body.append(frame);
+  }
+  probe();
+
+  const root = doc.getElementById('panel-root');
+  if (doc.body.dataset.page !== 'panel' || !root) return;
+
+  // The program. data-program is loading, running, ended or refused.
+  html.dataset.program = 'loading';
+  const native = () => root.isConnected;
+  const panel = () => root.firstElementChild;
+  const reason = why => { if (panel()) panel().dataset.native = why; };
+  let why = 'before';
+
+  // What is pressed: the program mounts only when nothing is, and not in the time of a double click on a native button.
+  const doubleClick = 600;
+  let down = 0, lastPress = -1e9;
+  const waiting = [];
+  const busy = () => down > 0 || performance.now() - lastPress < doubleClick;
+  function settle() {
+    if (!waiting.length) return;
+    if (busy()) { setTimeout(settle, 50); return; }
+    waiting.splice(0).forEach(go => go());
+  }
+  const pressed = e => { if (!e.key || e.key === 'Enter' || e.key === ' ') down = 1; };
+  // The click comes after the button is let go; a touch's takes a moment.
+  const released = e => {
+    if (e.type === 'blur' && e.target !== window) return; // focus moved, the pointer is still down
+    setTimeout(() => { down = 0; settle(); }, 60);
+  };
+  for (const type of ['pointerdown', 'keydown']) addEventListener(type, pressed, true);
+  for (const type of ['pointerup', 'pointercancel', 'keyup', 'blur']) addEventListener(type, released, true);
+  window.offrecordQuiet = () => new Promise(go => { waiting.push(go); settle(); });
+
+  // Focus stays on the same control when a panel takes another's place.
+  const focused = () => doc.activeElement?.dataset?.control;
+  function refocus(control) {
+    if (control) doc.querySelector(`[data-control="${CSS.escape(control)}"]`)?.focus({preventScroll: true});
+  }
+
+  // Native presses.
+  const transport = doc.querySelector('iframe[name="offrecord-native"]');
+  const patience = 15000;
+  let flying = null; // the press that the hidden frame carries
+  const say = text => { const p = root.querySelector('.notice'); if (p) p.textContent = text; };
+  const report = (f, outcome, kind) => post(`/api/v1/attempts/${f.id}/outcome`, {outcome, evidence: {kind, after_ms: Math.round(performance.now() - f.at)}})
+    .then(refresh, () => {});
+
+  function field(form, name, value) {
+    let input = form.querySelector(`input[name="${name}"]`);
+    if (!input) {
+      input = doc.createElement('input');
+      input.type = 'hidden';
+      input.name = name;
+      form.append(input);
+    }
+    input.value = value;
+  }
+
+  addEventListener('submit', e => {
+    const form = e.target, action = form.dataset?.nativeForm;
+    if (!action || !root.contains(form) || form.target === '_self') return;
+    const now = performance.now();
+    if (flying?.action === action && now - flying.at < (flying.done ? doubleClick : patience)) { e.preventDefault(); return; }
+    const f = {action, id: crypto.randomUUID(), at: now};
+    const popup = cookie('offrecord_tpc') === 'blocked';
+    field(form, 'id', f.id);
+    field(form, 'transport', popup ? 'popup' : 'iframe');
+    lastPress = now;
+    form.target = popup ? 'offrecord-' + action : 'offrecord-native';
+    if (popup) {
+      // The form's own target would open a tab, and nobody could see it close.
+      const w = open('about:blank', form.target, 'popup,width=480,height=320');
+      if (!w) {
+        e.preventDefault();
+        say('The browser blocked the small window. Allow pop-ups for this page, then press again.');
+        return;
+      }
+      watch(f, w);
+    }
+    flying = f;
+    listen();
+  }, true);
+
+  function watch(f, w) {
+    const look = setInterval(() => {
+      const late = performance.now() - f.at > patience;
+      if (!w.closed && !late) return;
+      clearInterval(look);
+      f.done = true;
+      if (w.closed) report(f, 'accepted', 'popup_closed'); else report(f, 'unknown', 'popup_open');
+    }, 25);
+  }
+
+  transport?.addEventListener('load', () => {
+    const f = flying;
+    if (!f || f.done || cookie('offrecord_tpc') === 'blocked') return;
+    f.done = true;
+    // A page of our own in the frame is our refusal: nothing went on to the platform.
+    let ours = null;
+    try { ours = transport.contentDocument; } catch {}
+    if (ours) say('Nothing was sent. Reload this page, and sign in again if it asks for it.');
+    else report(f, 'sent', 'frame_load');
+  });
+
+  // The native panel's words follow the server while there is no program.
+  let source = null, fetching = false;
+  function listen() {
+    if (source || !native()) return;
+    source = new EventSource('/api/v1/events');
+    for (const type of ['state', 'attempt']) source.addEventListener(type, refresh);
+  }
+  async function refresh() {
+    if (fetching || !native()) return;
+    fetching = true;
+    try {
+      const answer = await fetch('/panel', {credentials: 'same-origin', cache: 'no-store'});
+      if (!answer.ok || answer.redirected) return;
+      const drawn = new DOMParser().parseFromString(await answer.text(), 'text/html').body.firstElementChild;
+      await window.offrecordQuiet();
+      if (!drawn || !native()) return;
+      const control = focused();
+      drawn.dataset.native = why;
+      root.replaceChildren(drawn);
+      refocus(control);
+    } catch {} finally { fetching = false; }
+  }
+
+  // stay leaves the page to its native buttons, or gives it back to them.
+  function stay(because, state) {
+    why = because;
+    if (!native()) {
+      const control = focused();
+      doc.body.firstElementChild.replaceWith(root);
+      refocus(control);
+    }
+    reason(because);
+    html.dataset.program = state;
+    listen();
+    refresh();
+  }
+
+  let storage = true;
+  try {
+    localStorage.setItem('offrecord-probe', '1');
+    localStorage.removeItem('offrecord-probe');
+  } catch { storage = false; }
+  const wasm = meta('offrecord-wasm'), exec = meta('offrecord-exec');
+  if (!storage) { stay('no-storage', 'refused'); return; }
+  if (typeof WebAssembly !== 'object') { stay('no-wasm', 'refused'); return; }
+  if (!wasm || !exec) { stay('load', 'refused'); return; }
+
+  // What the program will ask for first is asked for while it loads. It can be taken once.
+  let route = fetch('/api/v1/route', {credentials: 'same-origin', cache: 'no-store'});
+  route.catch(() => {});
+  window.offrecordRoute = () => { const taken = route; route = null; return taken; };
+  window.goappGetenv = () => ''; // go-app asks for settings; there are none
+
+  // Mounting takes the native root out of the page; it is kept.
+  let control;
+  addEventListener('focusin', () => { control = focused(); }, true);
+  new MutationObserver((_, observer) => {
+    if (native()) return;
+    observer.disconnect();
+    source?.close();
+    source = null;
+    html.dataset.program = 'running';
+    if (doc.activeElement === doc.body) refocus(control);
+  }).observe(doc.body, {childList: true});
+
+  const script = src => new Promise((yes, no) => {
+    const s = doc.createElement('script');
+    s.src = src;
+    s.onload = yes;
+    s.onerror = () => no(new Error('the loader could not be fetched'));
+    doc.head.append(s);
+  });
+  async function load(go) {
+    try {
+      return await WebAssembly.instantiateStreaming(fetch(wasm), go.importObject);
+    } catch {
+      // A proxy that rewrites the content type is the usual reason.
+      return WebAssembly.instantiate(await (await fetch(wasm)).arrayBuffer(), go.importObject);
+    }
+  }
+  (async () => {
+    let started = false;
+    try {
+      await script(exec);
+      const go = new window.Go();
+      const {instance} = await load(go);
+      started = true;
+      await go.run(instance);
+    } catch (error) {
+      console.warn('offrecord: the program ended', error);
+    }
+    stay(started ? 'ended' : 'load', started ? 'ended' : 'refused');
+  })();
+})();
