@@ -50,5 +50,5 @@ func glyph(s recording.State) string {
 		return open + `<circle cx="32" cy="32" r="28" fill="none" stroke="currentColor" stroke-width="3"/><path d="M22 32h20" stroke="currentColor" stroke-width="5"/>` + end
 	}
 	return open + `<circle cx="32" cy="32" r="27" fill="none" stroke="currentColor" stroke-width="8" stroke-dasharray="3 4.07"/>` +
-		`<path d="M24.5 26a7.5 7.5 0 1 1 11.2 6.5c-2.5 1.4-3.7 2.700-3.7 5v1" fill="none" stroke="currentColor" stroke-width="5"/><circle cx="32" cy="46" r="3.4" fill="currentColor"/>` + end
+		`<path d="M24.5 26a7.5 7.5 0 1 1 11.2 6.5c-2.5 1.4-3.7 2.7-3.7 5v1" fill="none" stroke="currentColor" stroke-width="5"/><circle cx="32" cy="46" r="3.4" fill="currentColor"/>` + end
 }

@@ -16,9 +16,6 @@ func readiness(v View) app.UI {
 	default:
 		class, head, because = "not-ready", "Not ready, because…", r.Because
 	}
-	if v.PlatformKind == "" && class == "checking" && present(v) {
-		head = "Checking whether a pause can reach the platform"
-	}
 	var notes []string
 	if present(v) {
 		notes = r.Notes

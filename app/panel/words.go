@@ -69,6 +69,8 @@ func Say(v View) Words {
 		w.Line = "A pause is wanted, and none is confirmed."
 	}
 
+	w.Line = upper(w.Line)
+
 	w.Card = cardFirst
 	switch {
 	case w.Alarm:
@@ -153,7 +155,7 @@ func platformName(kind string) string {
 	case "cxone":
 		return "CXone"
 	}
-	return "The platform"
+	return "the platform"
 }
 
 // screen is the window in which the agent takes calls on a platform of this kind.
@@ -304,7 +306,9 @@ func outcomeName(o recording.Outcome) string {
 }
 
 // outcomeSentence says what is known of an attempt, and how.
-func outcomeSentence(a recording.Attempt, name string) string {
+func outcomeSentence(a recording.Attempt, name string) string { return upper(known(a, name)) }
+
+func known(a recording.Attempt, name string) string {
 	var seen recording.Evidence
 	if a.Evidence != nil {
 		seen = *a.Evidence
@@ -451,7 +455,13 @@ func remedy(a recording.Attempt, name string) string {
 	return ""
 }
 
-func upper(s string) string { return string(s[0]-'a'+'A') + s[1:] }
+// upper begins a sentence.
+func upper(s string) string {
+	if s != "" && 'a' <= s[0] && s[0] <= 'z' {
+		return string(s[0]-'a'+'A') + s[1:]
+	}
+	return s
+}
 
 // nativeSentence says why the page is plain HTML and what to do. There is none while the program runs or is on its way.
 func nativeSentence(n Native) string {
