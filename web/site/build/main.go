@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -47,18 +48,9 @@ func run(ctx context.Context, root string, size bool, out io.Writer) error {
 
 // collect compiles the program and gathers everything that is served beside it.
 func collect(ctx context.Context, root string) ([]source, error) {
-	static := filepath.Join(root, "web", "site", "static")
-	entries, err := os.ReadDir(static)
+	sources, err := static(filepath.Join(root, "web", "site", "static"))
 	if err != nil {
-		return nil, fmt.Errorf("listing the static sources: %w", err)
-	}
-	var sources []source
-	for _, entry := range entries {
-		data, err := os.ReadFile(filepath.Join(static, entry.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("reading a static source: %w", err)
-		}
-		sources = append(sources, source{name: entry.Name(), data: data})
+		return nil, fmt.Errorf("reading the static sources: %w", err)
 	}
 
 	loader, err := program.Loader(ctx, root)
@@ -77,6 +69,20 @@ func collect(ctx context.Context, root string) ([]source, error) {
 	}
 	// Every browser that runs the program takes brotli or gzip: seven megabytes that nobody asks for stay out of the server.
 	return append(sources, source{name: "app.wasm", data: wasm, compressedOnly: true}), nil
+}
+
+// static reads the folder and what is below it. Folders only keep its sources in order: an asset is called by its file's name.
+func static(folder string) ([]source, error) {
+	var sources []source
+	err := filepath.WalkDir(folder, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(file)
+		sources = append(sources, source{name: entry.Name(), data: data})
+		return err
+	})
+	return sources, err
 }
 
 func compile(ctx context.Context, root string) ([]byte, error) {
