@@ -1,0 +1,334 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"offrecord/app/panel"
+	"offrecord/app/recording"
+	"offrecord/app/session"
+)
+
+// browser is a browser that writes down what it is asked for.
+type browser struct {
+	mu       sync.Mutex
+	log      []string // "frame pause", "window resume", "go resume", "warm", in order
+	offline  bool
+	hidden   bool
+	cookies  session.Cookies
+	blocked  bool // windows
+	reach    session.Reach
+	frames   []*frame
+	windows  []*window
+	store    map[string]string
+	listener session.Listener
+	others   []*browser // tabs of the same browser
+}
+
+type frame struct {
+	target  session.Target
+	tell    func(session.Signal)
+	removed bool
+}
+
+type window struct {
+	b      *browser
+	action recording.Action
+	target *session.Target
+	closed bool
+}
+
+func newBrowser() *browser {
+	return &browser{cookies: session.CookiesAllowed, reach: session.Reached, store: map[string]string{}}
+}
+
+func (b *browser) note(format string, args ...any) {
+	b.log = append(b.log, fmt.Sprintf(format, args...))
+}
+
+func actionOf(t session.Target) string {
+	if t.Post {
+		return t.Fields.Get("action")
+	}
+	_, rest, _ := strings.Cut(t.URL, "action=")
+	action, _, _ := strings.Cut(rest, "&")
+	return action
+}
+
+func (b *browser) Frame(t session.Target, tell func(session.Signal)) func() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.note("frame %s", actionOf(t))
+	f := &frame{target: t, tell: tell}
+	b.frames = append(b.frames, f)
+	return func() { f.removed = true }
+}
+
+func (b *browser) Window(a recording.Action) session.Window {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.blocked {
+		b.note("blocked %s", a)
+		return nil
+	}
+	b.note("window %s", a)
+	w := &window{b: b, action: a}
+	b.windows = append(b.windows, w)
+	return w
+}
+
+func (w *window) Go(t session.Target) error {
+	w.b.mu.Lock()
+	defer w.b.mu.Unlock()
+	w.b.note("go %s", actionOf(t))
+	w.target = &t
+	return nil
+}
+
+func (w *window) Closed() bool {
+	w.b.mu.Lock()
+	defer w.b.mu.Unlock()
+	return w.closed
+}
+
+func (w *window) Close() {
+	w.b.mu.Lock()
+	defer w.b.mu.Unlock()
+	w.closed = true
+}
+
+func (b *browser) Warm(string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.note("warm")
+}
+
+func (b *browser) Reach(_ string, told func(session.Reach)) {
+	b.mu.Lock()
+	r := b.reach
+	b.mu.Unlock()
+	go told(r)
+}
+
+func (b *browser) Online() bool             { return !b.offline }
+func (b *browser) Visible() bool            { return !b.hidden }
+func (b *browser) Cookies() session.Cookies { return b.cookies }
+
+func (b *browser) Keep(key, value string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.store[key] = value
+}
+
+func (b *browser) Forget(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.store, key)
+}
+
+func (b *browser) Kept(prefix string) map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kept := maps.Clone(b.store)
+	maps.DeleteFunc(kept, func(k, _ string) bool { return !strings.HasPrefix(k, prefix) })
+	return kept
+}
+
+func (b *browser) Tell(message string) {
+	for _, other := range b.others {
+		go other.listener.Heard(message)
+	}
+}
+
+func (b *browser) Listen(l session.Listener) func() {
+	b.listener = l
+	return func() {}
+}
+
+// did is what was sent, without the warming.
+func (b *browser) did() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(b.log), func(s string) bool { return s == "warm" })
+}
+
+func (b *browser) count(what string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.log {
+		if s == what {
+			n++
+		}
+	}
+	return n
+}
+
+// server is offrecord's own, as far as a browser sees it.
+type server struct {
+	mu       sync.Mutex
+	route    session.Route
+	down     bool          // nothing answers
+	slow     time.Duration // before an announcement is answered
+	refusal  *session.Problem
+	outcome  recording.Outcome // of every new attempt
+	said     []string          // "announce pause", "report sent frame_load"
+	attempts map[string]recording.Attempt
+	bodies   map[string]session.Announcement
+	forgets  bool // has lost what it was told
+	stream   func(session.Event)
+}
+
+func newServer() *server {
+	return &server{
+		route: session.Route{Platform: "acme", Kind: "8x8", Routes: []recording.Route{recording.RouteSession}, AttemptTimeoutMS: 15000,
+			Session: &session.SessionRoute{URL: "https://vcc.example/AGUI/controlRecording.php", Token: "t0k&n", Method: "GET", Transport: recording.TransportAuto,
+				WarmURL: "https://vcc.example/favicon.ico"}},
+		attempts: map[string]recording.Attempt{}, bodies: map[string]session.Announcement{},
+	}
+}
+
+var errDown = errors.New("failed to fetch")
+
+func (s *server) Route(context.Context) (session.Route, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return session.Route{}, errDown
+	}
+	return s.route, nil
+}
+
+func (s *server) Attempts(context.Context, int) ([]recording.Attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.attempts)), nil
+}
+
+func (s *server) Announce(ctx context.Context, a session.Announcement) (recording.Attempt, error) {
+	if s.slow > 0 {
+		select {
+		case <-time.After(s.slow):
+		case <-ctx.Done():
+			return recording.Attempt{}, ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return recording.Attempt{}, errDown
+	}
+	if s.refusal != nil {
+		return recording.Attempt{}, s.refusal
+	}
+	if before, again := s.bodies[a.ID]; again && before != a {
+		return recording.Attempt{}, &session.Problem{Status: 409, Code: "id_reused"}
+	}
+	s.said = append(s.said, "announce "+string(a.Action))
+	s.bodies[a.ID] = a
+	s.attempts[a.ID] = recording.Attempt{ID: a.ID, Action: a.Action, Agent: "bill@acme.example", Platform: "acme", Transport: a.Transport,
+		Origin: a.Origin, RequestedAt: a.RequestedAt, Outcome: s.outcome}
+	return s.attempts[a.ID], nil
+}
+
+func (s *server) Report(_ context.Context, id string, r session.Report) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return errDown
+	}
+	if s.forgets {
+		s.forgets = false
+		return &session.Problem{Status: 404}
+	}
+	said := "report " + string(r.Outcome)
+	if r.Evidence != nil {
+		said += " " + string(r.Evidence.Kind)
+	}
+	s.said = append(s.said, said)
+	return nil
+}
+
+func (s *server) Events(told func(session.Event)) func() {
+	s.stream = told
+	if s.down {
+		go told(session.Event{Lost: true, Ended: true})
+	} else {
+		go told(session.Event{Snapshot: s.snapshot()})
+	}
+	return func() {}
+}
+
+func (s *server) snapshot() *recording.Snapshot {
+	return &recording.Snapshot{Agent: "bill@acme.example", Platform: "acme", State: recording.StateUnknown, AsOf: time.Now().UTC(), Ready: true}
+}
+
+func (s *server) heard() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.said)
+}
+
+// tab is a controller with its surroundings, ready for a press.
+type tab struct {
+	*session.Controller
+	b *browser
+	s *server
+	v panel.View // the last one shown
+}
+
+// open runs a controller for the length of the test's bubble. With it every wait ends: the clock is the bubble's.
+func open(t *testing.T, b *browser, s *server) *tab {
+	t.Helper()
+	v := panel.View{Agent: "bill@acme.example", Platform: "acme", PlatformKind: "8x8", Link: panel.Live,
+		Snapshot: *s.snapshot(), Now: time.Now()}
+	tab := &tab{Controller: session.New(b, s, v), b: b, s: s}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		tab.Run(ctx)
+		close(done)
+	}()
+	stop := tab.Watch(func(v panel.View) { tab.v = v })
+	t.Cleanup(func() {
+		stop()
+		cancel()
+		<-done
+	})
+	synctest.Wait()
+	return tab
+}
+
+// wait lets d pass and everything settle.
+func wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// load makes the newest frame fire load.
+func (t *tab) load() { t.signal(session.Signal{}) }
+
+func (t *tab) signal(sig session.Signal) {
+	t.b.frames[len(t.b.frames)-1].tell(sig)
+	synctest.Wait()
+}
+
+// last is the newest attempt's outcome and evidence, as the panel shows it.
+func (t *tab) last() string {
+	if len(t.v.Attempts) == 0 {
+		return ""
+	}
+	a := t.v.Attempts[0]
+	said := string(a.Action) + " " + string(a.Outcome)
+	if a.Evidence != nil {
+		said += " " + string(a.Evidence.Kind)
+	}
+	return said
+}
