@@ -9,7 +9,7 @@ func (p *Panel) actions() app.UI {
 	if held(p.view) {
 		pause, resume = resume, pause
 	}
-	return app.Section().Class("actions").Body(
+	return el("section", "actions").Body(
 		p.act(press{name: "pause", action: "/native/pause", target: nativeFrame, text: "Pause recording", class: pause, on: p.onPause,
 			glyph: `<path d="M7 4h4v16H7zM13 4h4v16h-4z" fill="currentColor"/>`}),
 		p.act(press{name: "resume", action: "/native/resume", target: nativeFrame, text: "Resume recording", class: resume, on: p.onResume,
@@ -31,17 +31,17 @@ type press struct {
 // act is a button as a form of its own: without the program the browser posts it, with the program its submission is the
 // press (a click, Enter and Space alike).
 func (p *Panel) act(b press) app.UI {
-	button := []app.UI{app.Span().Class("text").Text(b.text)}
+	button := []app.UI{el("span", "text").Text(b.text)}
 	if b.glyph != "" {
 		button = []app.UI{app.Raw(`<svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">` + b.glyph + `</svg>`), button[0]}
 	}
 	var body []app.UI
 	if b.hidden != "" {
-		body = append(body, app.Input().Type("hidden").Name(b.hidden).Value("yes"))
+		body = append(body, app.ElemSelfClosing("input").Attr("type", "hidden").Attr("name", b.hidden).Attr("value", "yes"))
 	}
-	body = append(body, app.Button().Type("submit").Class("button", b.class).DataSet("control", b.name).
+	body = append(body, el("button").Attr("type", "submit").Class("button", b.class).DataSet("control", b.name).
 		On("pointerenter", p.onIntent, b.name).OnFocus(p.onIntent, b.name).
 		Body(button...))
-	return app.Form().Class("act").Method("post").Action(b.action).Target(b.target).DataSet("native-form", b.name).
+	return el("form", "act").Attr("method", "post").Attr("action", b.action).Attr("target", b.target).DataSet("native-form", b.name).
 		OnSubmit(b.on, b.name).Body(body...)
 }

@@ -9,10 +9,10 @@ func (p *Panel) advice(w Words) app.UI {
 	if w.Alarm {
 		class += " alarm"
 	}
-	return app.Section().Class(class).Body(
-		app.Div().Class("part").Body(sentences(w.Advice)...),
-		app.Div().Class("part").Body(p.makeSure(w)...),
-		app.Div().Class("part").Body(p.withoutRecord()...),
+	return el("section", class).Body(
+		el("div", "part").Body(sentences(w.Advice)...),
+		el("div", "part").Body(p.makeSure(w)...),
+		el("div", "part").Body(p.withoutRecord()...),
 	)
 }
 
@@ -22,13 +22,13 @@ func (p *Panel) makeSure(w Words) []app.UI {
 	}
 	var items []app.UI
 	for _, s := range w.Steps {
-		items = append(items, app.Li().Text(s))
+		items = append(items, el("li").Text(s))
 	}
 	return []app.UI{
-		app.H2().Text("Make sure yourself"),
-		app.Ol().Class("steps").Body(items...),
+		el("h2").Text("Make sure yourself"),
+		el("ol", "steps").Body(items...),
 		p.act(press{name: "attest", action: "/native/attest", target: "_self", text: "I paused it there", class: "plain", on: p.onAttest}),
-		app.P().Class("small").Text("This is logged as your word, not as confirmed."),
+		el("p", "small").Text("This is logged as your word, not as confirmed."),
 	}
 }
 
@@ -37,8 +37,8 @@ func (p *Panel) withoutRecord() []app.UI {
 		return nil
 	}
 	return []app.UI{
-		app.H2().Text("The resume was not sent"),
-		app.P().Text("It could not be written down first. You can resume all the same; nothing will then show when you did."),
+		el("h2").Text("The resume was not sent"),
+		el("p").Text("It could not be written down first. You can resume all the same; nothing will then show when you did."),
 		p.act(press{name: "resume-without-record", action: "/native/resume", target: nativeFrame, text: "Resume without record", class: "plain",
 			hidden: "without_record", on: p.onResumeWithoutRecord}),
 	}
@@ -47,7 +47,7 @@ func (p *Panel) withoutRecord() []app.UI {
 func sentences(all []string) []app.UI {
 	var out []app.UI
 	for _, s := range all {
-		out = append(out, app.P().Text(s))
+		out = append(out, el("p").Text(s))
 	}
 	return out
 }

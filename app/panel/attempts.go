@@ -15,24 +15,24 @@ const shown = 5
 func attempts(v View) app.UI {
 	var items []app.UI
 	for _, a := range v.Attempts[:min(shown, len(v.Attempts))] {
-		items = append(items, app.Li().Class("attempt", string(knownOutcome(a.Outcome))).Body(
-			app.P().Class("what").Body(
-				app.Span().Class("when").Text(clockTime(a.RequestedAt, v.Now.Location())),
-				app.Span().Class("action").Text(actionName(a.Action)+byWhom(a.Origin)),
-				app.Span().Class("outcome").Text(outcomeName(a.Outcome)),
+		items = append(items, el("li").Class("attempt", string(knownOutcome(a.Outcome))).Body(
+			el("p", "what").Body(
+				el("span", "when").Text(clockTime(a.RequestedAt, v.Now.Location())),
+				el("span", "action").Text(actionName(a.Action)+byWhom(a.Origin)),
+				el("span", "outcome").Text(outcomeName(a.Outcome)),
 			),
-			app.P().Class("sentence").Text(outcomeSentence(a, platformName(v.PlatformKind))),
-			app.P().Class("detail").Text(detail(a)),
+			el("p", "sentence").Text(outcomeSentence(a, platformName(v.PlatformKind))),
+			el("p", "detail").Text(detail(a)),
 		))
 	}
 	none := ""
 	if len(items) == 0 {
 		none = "None yet."
 	}
-	return app.Section().Class("attempts").Body(
-		app.H2().Text("Last attempts"),
-		app.Ol().Body(items...),
-		app.P().Class("small").Text(none),
+	return el("section", "attempts").Body(
+		el("h2").Text("Last attempts"),
+		el("ol").Body(items...),
+		el("p", "small").Text(none),
 	)
 }
 

@@ -58,8 +58,8 @@ func (c *clock) Render() app.UI {
 		}
 		run = elapsed(d) + c.Suffix
 	}
-	return app.P().Class("clock").Role("timer").Aria("live", "off").Body(
-		app.Span().Class("since").Text(c.Label),
-		app.Span().Class("run").Text(run),
+	return el("p", "clock").Role("timer").Aria("live", "off").Body(
+		el("span", "since").Text(c.Label),
+		el("span", "run").Text(run),
 	)
 }

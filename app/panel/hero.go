@@ -9,20 +9,20 @@ import (
 // hero is what one sees from a metre away: the state in words and as a shape, what it means for the card, and how long it
 // has lasted. Its words are the page's live region; the clock isn't in it, because it would be read out each second.
 func hero(w Words, c app.UI) app.UI {
-	return heroBody("hero live", w, app.Div().Class("say").Role("status"), c)
+	return heroBody("hero live", w, el("div", "say").Role("status"), c)
 }
 
-func heroBody(class string, w Words, say app.HTMLDiv, c app.UI) app.UI {
+func heroBody(class string, w Words, say app.HTMLElem, c app.UI) app.UI {
 	kind := string(w.State)
 	if w.Alarm {
 		kind += " alarm"
 	}
-	return app.Section().Class(class, kind).Body(
-		app.Div().Class("sign").Body(app.Raw(glyph(w.State))),
+	return el("section", class, kind).Body(
+		el("div", "sign").Body(app.Raw(glyph(w.State))),
 		say.Body(
-			app.P().Class("headline").Text(w.Headline),
-			app.P().Class("card").Text(w.Card),
-			app.P().Class("line").Text(w.Line),
+			el("p", "headline").Text(w.Headline),
+			el("p", "card").Text(w.Card),
+			el("p", "line").Text(w.Line),
 		),
 		c,
 	)

@@ -8,11 +8,11 @@ func notes(v View) app.UI {
 	var native []app.UI
 	if v.Native != Mounted {
 		for _, n := range []Native{NativeNoWasm, NativeStorage, NativeLoad, NativeEnded} {
-			native = append(native, app.P().Class("native-note", string(n)).Text(nativeSentence(n)))
+			native = append(native, el("p").Class("native-note", string(n)).Text(nativeSentence(n)))
 		}
 	}
-	return app.Section().Class("notes").Body(
-		app.P().Class("notice").Text(v.Notice),
-		app.Div().Body(native...),
+	return el("section", "notes").Body(
+		el("p", "notice").Text(v.Notice),
+		el("div").Body(native...),
 	)
 }

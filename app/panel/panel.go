@@ -55,7 +55,7 @@ func (p *Panel) take(v View) {
 // that came and went would turn a focused button into another one.
 func (p *Panel) Render() app.UI {
 	v, w := p.view, Say(p.view)
-	return app.Main().
+	return el("main").
 		Class("panel").
 		DataSet("state", string(w.State)).
 		DataSet("outcome", string(w.Outcome)).
@@ -85,12 +85,12 @@ func nativeName(n Native) string {
 // stay on the screen as if it were present.
 func (p *Panel) frozen() app.UI {
 	if p.view.Native == Mounted {
-		return app.Div().Class("frozen")
+		return el("div", "frozen")
 	}
 	v := p.view
 	v.Native = NativeLoad
 	w := Say(v)
-	return app.Div().Class("frozen").Body(heroBody("hero", w, app.Div().Class("say"), clockOf(v, time.Time{})))
+	return el("div", "frozen").Body(heroBody("hero", w, el("div", "say"), clockOf(v, time.Time{})))
 }
 
 func (p *Panel) onPause(_ app.Context, e app.Event) {
@@ -120,7 +120,7 @@ func (p *Panel) onIntent(app.Context, app.Event) { p.controller.Intent() }
 func StatusHTML(v View) string {
 	v.Now, v.Native = v.Now.UTC(), Mounted
 	w := Say(v)
-	return app.HTMLString(app.Main().Class("page", "status-page").
+	return app.HTMLString(el("main", "page", "status-page").
 		DataSet("state", string(w.State)).
 		DataSet("outcome", string(w.Outcome)).
 		Body(hero(w, clockOf(v, time.Time{}))))

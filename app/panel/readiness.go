@@ -20,8 +20,8 @@ func readiness(v View) app.UI {
 	if present(v) {
 		notes = r.Notes
 	}
-	return app.Section().Class("readiness", class).Body(
-		app.H2().Text(head),
+	return el("section", "readiness", class).Body(
+		el("h2").Text(head),
 		list("because", because),
 		list("remarks", notes),
 	)
@@ -30,7 +30,7 @@ func readiness(v View) app.UI {
 func list(class string, all []string) app.UI {
 	var items []app.UI
 	for _, s := range all {
-		items = append(items, app.Li().Text(s))
+		items = append(items, el("li").Text(s))
 	}
-	return app.Ul().Class(class).Body(items...)
+	return el("ul", class).Body(items...)
 }
