@@ -108,6 +108,7 @@ type line struct {
 	mu       sync.Mutex
 	timeline recording.Timeline
 	entries  map[string]*entry // by attempt id
+	closed   bool
 	watchers []*Watcher
 	recent   []Event // attempts, for who comes back; oldest first
 	seq      uint64
@@ -117,8 +118,9 @@ type line struct {
 type entry struct {
 	request  Request
 	begun    chan struct{} // closed once the announcement is acknowledged or refused
+	written  chan struct{} // closed once everything up to the newest outcome was handed to the journal
 	err      error         // why it was refused; read after begun
-	deadline *time.Timer
+	deadline *time.Timer   // nil while it isn't taken, and for an attempt that was settled when it came
 	unlogged bool
 }
 
@@ -127,7 +129,7 @@ func (d *Dispatcher) line(a Agent) *line {
 	defer d.mu.Unlock()
 	l, ok := d.lines[a.Email]
 	if !ok {
-		l = &line{agent: a, entries: map[string]*entry{}}
+		l = &line{agent: a, entries: map[string]*entry{}, closed: d.closed}
 		d.lines[a.Email] = l
 	}
 	return l
@@ -163,7 +165,8 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 		a, err := d.Attempt(agent, request.ID)
 		return a, false, err
 	}
-	e := &entry{request: request, begun: make(chan struct{})}
+	begun := make(chan struct{})
+	e := &entry{request: request, begun: begun, written: begun} // an outcome never comes before its attempt
 	l.entries[request.ID] = e
 	attempt := request.attempt(agent, now)
 	if attempt.Call == "" {
@@ -201,8 +204,9 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 // take puts an attempt into the timeline, starts its deadline and tells the watchers. The line is locked.
 func (d *Dispatcher) take(l *line, e *entry, attempt recording.Attempt) recording.Attempt {
 	attempt, _ = l.timeline.Add(attempt)
-	if newest, _ := l.timeline.Newest(); !attempt.Settled() && !attempt.Action.Silences() && newest.ID != attempt.ID {
-		// Something newer came while this one was being written down. It may be a pause that is on its way already.
+	if newest, _ := l.timeline.Newest(); !attempt.Settled() && !attempt.Action.Silences() && newest.ID != attempt.ID && !e.request.WithoutRecord {
+		// Something newer came while this one was being written down. It may be a pause that is on its way already. A resume
+		// without record was carried out before we were told, so it can't be called off.
 		attempt, _ = l.timeline.Decide(attempt.ID, recording.Superseded, nil, "A newer action came first, so this one was not carried out.", time.Now().UTC(), true)
 	}
 	if attempt.Settled() {
@@ -279,6 +283,9 @@ func (d *Dispatcher) unlogged(l *line, e *entry, attempt recording.Attempt) reco
 func (d *Dispatcher) expire(l *line, id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return // whoever reads the journal next finds it undecided
+	}
 	after := int(d.options.AttemptTimeout(l.agent.Platform) / time.Millisecond)
 	d.decide(l, id, recording.Unknown, &recording.Evidence{Kind: recording.Silence, AfterMS: after}, "Nothing was heard of it in time: it may or may not have worked.")
 }
@@ -286,8 +293,8 @@ func (d *Dispatcher) expire(l *line, id string) {
 // decide settles an attempt, writes that down and tells the watchers. The line is locked.
 func (d *Dispatcher) decide(l *line, id string, outcome recording.Outcome, evidence *recording.Evidence, detail string) (recording.Attempt, error) {
 	e := l.entries[id]
-	if e != nil && e.unlogged {
-		detail = detail + " " + notWritten
+	if e.unlogged {
+		detail += " " + notWritten
 	}
 	a, err := l.timeline.Decide(id, outcome, evidence, detail, time.Now().UTC(), true)
 	if err != nil {
@@ -298,16 +305,18 @@ func (d *Dispatcher) decide(l *line, id string, outcome recording.Outcome, evide
 	return a, nil
 }
 
-// complete writes an outcome down, after whoever waits for the line: the outcome is known, and the log may be slow.
+// complete writes an outcome down, one after the other for each attempt, and nobody waits: the outcome is known, and the log
+// may be slow. The line is locked.
 func (d *Dispatcher) complete(l *line, e *entry, a recording.Attempt) {
 	d.options.Settled(a)
-	if e != nil && e.deadline != nil {
+	if e.deadline != nil {
 		e.deadline.Stop()
 	}
+	before, written := e.written, make(chan struct{})
+	e.written = written
 	d.writing.Go(func() {
-		if e != nil {
-			<-e.begun // an outcome never comes before its attempt
-		}
+		defer close(written)
+		<-before
 		ctx, cancel := context.WithTimeout(context.Background(), logTimeout)
 		defer cancel()
 		if err := d.options.Journal.Complete(ctx, a); err != nil {
@@ -447,7 +456,8 @@ func (d *Dispatcher) Attempt(agent Agent, id string) (recording.Attempt, error) 
 	return a, nil
 }
 
-// Close ends every watcher's stream and waits for the outcomes that are on their way to the journal.
+// Close ends every watcher's stream and waits for the outcomes that are on their way to the journal. Nothing may be announced
+// or reported any more; what is undecided stays so.
 func (d *Dispatcher) Close() {
 	d.mu.Lock()
 	d.closed = true
@@ -458,6 +468,7 @@ func (d *Dispatcher) Close() {
 	d.mu.Unlock()
 	for _, l := range lines {
 		l.mu.Lock()
+		l.closed = true
 		for _, w := range l.watchers {
 			close(w.events)
 		}

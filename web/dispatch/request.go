@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -24,7 +25,8 @@ type Request struct {
 	Call      string
 	// RequestedAt is the browser's time in RFC 3339, for an attempt that was kept while the server was away; empty for now.
 	RequestedAt string
-	// WithoutRecord lets a resume go although it can't be written down: the agent asked for that after a refusal.
+	// WithoutRecord says that a resume goes, or went, although it can't be written down: the agent asked for that after a
+	// refusal.
 	WithoutRecord bool
 }
 
@@ -157,28 +159,25 @@ func (r Report) check() error {
 
 // evidence is what is kept: an agent's word is nothing that a browser saw.
 func (r Report) evidence() *recording.Evidence {
-	if r.Outcome == recording.Attested {
-		return &recording.Evidence{Kind: recording.Word}
+	if r.Outcome != recording.Attested {
+		return r.Evidence
 	}
-	return r.Evidence
+	word := recording.Evidence{Kind: recording.Word}
+	if r.Evidence != nil {
+		word.AfterMS = r.Evidence.AfterMS
+	}
+	return &word
 }
 
 // detail is the sentence that a person reads.
 func (r Report) detail(action recording.Action) string {
-	if r.Outcome == recording.Attested {
-		return "The agent says it was done in the platform's own screen."
-	}
-	switch r.Evidence.Kind {
-	case recording.CSP:
-		return "This page's security policy kept the request from leaving."
-	case recording.Blocked:
-		return "The browser blocked the small window: allow pop-ups for this site."
-	case recording.Offline:
-		return "This computer was offline, so nothing was sent."
-	case recording.PopupOpen:
-		return "The platform's window stayed open: read there what it says."
+	var kind recording.EvidenceKind
+	if r.Evidence != nil {
+		kind = r.Evidence.Kind
 	}
 	switch r.Outcome {
+	case recording.Attested:
+		return "The agent says it was done in the platform's own screen."
 	case recording.Sent:
 		return "The request left the browser; whether it worked can't be seen."
 	case recording.Accepted:
@@ -186,31 +185,60 @@ func (r Report) detail(action recording.Action) string {
 	case recording.Denied:
 		return "The platform refused: log in to it again in this browser."
 	case recording.Failed:
+		switch kind {
+		case recording.CSP:
+			return "This page's security policy kept the request from leaving: ask who runs this server."
+		case recording.Blocked:
+			return "The browser blocked the small window: allow pop-ups for this site."
+		case recording.Offline:
+			return "This computer was offline, so nothing was sent."
+		}
 		return "It is known not to have worked."
+	}
+	if kind == recording.PopupOpen {
+		return "The platform's window stayed open: read there what it says."
 	}
 	return "It may or may not have worked."
 }
 
-// holdsCardNumber reports whether 13 to 19 digits in a row, separators aside, pass the check of ISO/IEC 7812-1 annex B (Luhn).
+// holdsCardNumber reports whether 13 to 19 digits, written as one group or as several with separators between them, pass the
+// check of ISO/IEC 7812-1 annex B (Luhn).
 func holdsCardNumber(text string) bool {
-	var run []int
-	for _, r := range text {
-		switch {
-		case r >= '0' && r <= '9':
-			run = append(run, int(r-'0'))
-		case r >= '０' && r <= '９': // full width
-			run = append(run, int(r-'０'))
-		case unicode.IsSpace(r), unicode.Is(unicode.Pd, r), r == '.', r == '_', r == '/', r == '*':
-		default:
-			run = run[:0]
-		}
-		for n := 13; n <= min(19, len(run)); n++ {
-			if luhn(run[len(run)-n:]) {
-				return true
+	var digits, starts []int // starts: where in digits each group begins
+	inGroup := false
+	for _, r := range text + "x" { // so that the last group ends, too
+		d := digit(r)
+		if d >= 0 {
+			if !inGroup {
+				starts = append(starts, len(digits))
 			}
+			digits, inGroup = append(digits, d), true
+			continue
+		}
+		if inGroup {
+			for _, start := range starts {
+				if n := len(digits) - start; n >= 13 && n <= 19 && luhn(digits[start:]) {
+					return true
+				}
+			}
+		}
+		inGroup = false
+		if !unicode.IsSpace(r) && !unicode.Is(unicode.Pd, r) && !strings.ContainsRune("._/*,", r) {
+			digits, starts = digits[:0], starts[:0]
 		}
 	}
 	return false
+}
+
+// digit is the value of a digit, ASCII or full width, else -1.
+func digit(r rune) int {
+	switch {
+	case r >= '0' && r <= '9':
+		return int(r - '0')
+	case r >= '０' && r <= '９':
+		return int(r - '０')
+	}
+	return -1
 }
 
 func luhn(digits []int) bool {

@@ -45,10 +45,7 @@ func (d *Dispatcher) Watch(agent Agent, last uint64) *Watcher {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d.mu.Lock()
-	closed := d.closed
-	d.mu.Unlock()
-	if closed {
+	if l.closed {
 		close(w.events)
 		return w
 	}
