@@ -12,11 +12,12 @@ JS      := GOOS=js GOARCH=wasm
 # Where chromedp looks, in its order.
 BROWSERS := headless_shell headless-shell chromium chromium-browser google-chrome google-chrome-stable
 
+export TIMEFORMAT := (took %0lR)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help assets build run test unit js-test e2e-test browser lint fmt vet vet-js staticcheck vuln bench size fuzz screenshots clean
+.PHONY: help assets build run test unit js-test e2e-test needs lint fmt vet vet-js staticcheck vuln bench size fuzz screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +26,7 @@ assets: ## compile, name and compress what the browser is served
 	$(GO) run ./web/site/build
 
 size: ## print the browser program's size, and fail above the gate
-	$(GO) run ./web/site/build -size
+	time $(GO) run ./web/site/build -size
 
 build: assets ## make bin/offrecord, one file with all inside
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_SERVER) -o bin/offrecord ./web
@@ -34,31 +35,36 @@ run: build ## start the platforms' simulators and the companion on loopback
 	$(GO) build -o bin/offrecord-demo ./e2e/demo
 	exec bin/offrecord-demo
 
-test: browser size vet vet-js unit js-test e2e-test ## pass every test, the browser ones included
+test: needs size vet vet-js unit js-test e2e-test ## pass every test, the browser ones included
 
 unit:
-	$(GO) test $$($(GO) list ./... | grep -v '^offrecord/e2e')
+	time $(GO) test $$($(GO) list ./... | grep -v '^offrecord/e2e')
 
-# What the browser's program can be asked without a page, through Node.
+# The browser's half, as far as it can be asked without a page.
+JS_TESTS = $$($(JS) $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./wasm/...)
 js-test:
-	@packages=$$($(JS) $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./wasm/... ./app/...); \
-	[ -z "$$packages" ] && exit 0; \
-	command -v node >/dev/null || { echo "make test: the tests of ./wasm need Node. Install it (apt-get install nodejs) and run make test again." >&2; exit 1; }; \
-	$(JS) $(GO) test -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" $$packages
+	tests="$(JS_TESTS)"; [ -n "$$tests" ] || exit 0; \
+	time $(JS) $(GO) test -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" $$tests
 
 # One package at a time, on all the processors there are: what a browser's test waits for should come from the test.
 # Never from the cache, which doesn't know of a browser that changed its mind.
 e2e-test:
-	$(GO) test -count=1 -p 1 -timeout 12m ./e2e/...
+	time $(GO) test -count=1 -p 1 -timeout 12m ./e2e/...
 
-browser:
-	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+# Chromium, for the tests in a browser, and Node, if a test of ./wasm runs in it. A machine that lacks one fails: a test that
+# is skipped proves nothing.
+needs:
+	@missing=; \
+	found=; for name in $(BROWSERS); do ! command -v $$name >/dev/null || found=1; done; [ -n "$$found" ] || missing+=' chromium'; \
+	[ -z "$(JS_TESTS)" ] || command -v node >/dev/null || missing+=' nodejs'; \
+	[ -n "$$missing" ] || exit 0; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo -n'; \
 	if command -v apt-get >/dev/null && $${sudo:-env} true 2>/dev/null; then \
-		echo "make test: installing Chromium"; \
-		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		echo "make test: installing$$missing"; \
+		$$sudo apt-get update -qq; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else \
-		echo "make test: there is no Chromium, and it can't be installed from here. Install Chromium or Chrome (on Debian: apt-get install chromium) and run make test again." >&2; exit 1; \
+		echo "make test needs$$missing, and may not install it here. Install it (on Debian: apt-get install$$missing) and run make test again." >&2; exit 1; \
 	fi
 
 lint: fmt vet vet-js staticcheck ## gofmt, go vet and staticcheck, for the server and for the browser
