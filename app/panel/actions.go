@@ -24,7 +24,7 @@ const nativeFrame = "offrecord-native"
 type press struct {
 	name, action, target string
 	text, class, glyph   string
-	hidden               string // the name of a field that says yes
+	field                string // the name of a form field that the button sends as yes
 	on                   app.EventHandler
 }
 
@@ -35,13 +35,11 @@ func (p *Panel) act(b press) app.UI {
 	if b.glyph != "" {
 		button = []app.UI{app.Raw(`<svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">` + b.glyph + `</svg>`), button[0]}
 	}
-	var body []app.UI
-	if b.hidden != "" {
-		body = append(body, app.ElemSelfClosing("input").Attr("type", "hidden").Attr("name", b.hidden).Attr("value", "yes"))
+	submit := el("button", "button", b.class).Attr("type", "submit").DataSet("control", b.name)
+	if b.field != "" {
+		submit = submit.Attr("name", b.field).Attr("value", "yes")
 	}
-	body = append(body, el("button").Attr("type", "submit").Class("button", b.class).DataSet("control", b.name).
-		On("pointerenter", p.onIntent, b.name).OnFocus(p.onIntent, b.name).
-		Body(button...))
 	return el("form", "act").Attr("method", "post").Attr("action", b.action).Attr("target", b.target).DataSet("native-form", b.name).
-		OnSubmit(b.on, b.name).Body(body...)
+		OnSubmit(b.on, b.name).
+		Body(submit.On("pointerenter", p.onIntent, b.name).OnFocus(p.onIntent, b.name).Body(button...))
 }

@@ -40,7 +40,7 @@ func (p *Panel) withoutRecord() []app.UI {
 		el("h2").Text("The resume was not sent"),
 		el("p").Text("It could not be written down first. You can resume all the same; nothing will then show when you did."),
 		p.act(press{name: "resume-without-record", action: "/native/resume", target: nativeFrame, text: "Resume without record", class: "plain",
-			hidden: "without_record", on: p.onResumeWithoutRecord}),
+			field: "without_record", on: p.onResumeWithoutRecord}),
 	}
 }
 
