@@ -56,8 +56,9 @@ func (a Ability) Actions() []recording.Action { return slices.Sorted(maps.Keys(a
 // Effect is the state that a reading shows once the action has had its effect.
 func (a Ability) Effect(action recording.Action) recording.State { return a.Does[action].Effect() }
 
-// Shows reports whether a state that was read proves the action's effect. What the customer declined is off the record for
-// good, so it proves every silencing action.
+// Shows reports whether a state that was read proves the action's effect, which it does only if no older action can still
+// be under way: a platform that carries out requests later may show what was asked for now because of what was before. What
+// the customer declined is off the record for good, so it proves every silencing action.
 func (a Ability) Shows(action recording.Action, read recording.State) bool {
 	if !a.Can(action) {
 		return false

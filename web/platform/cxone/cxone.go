@@ -77,7 +77,8 @@ type Settings struct {
 	MediaType string
 	// API is the form of the paths: APIv1 (the default) or APIDocument.
 	API string
-	// Status says whether the status call is there: StatusOn or StatusOff; empty: with APIv1 it is, else it isn't.
+	// Status says whether the status call is there: StatusOn (the default) or StatusOff. It is published with v1 only, so it
+	// is called in that form whatever API says.
 	Status string
 }
 
@@ -102,6 +103,7 @@ func New(s Settings, o upstream.Options) (*Server, error) {
 		{"pause_with", &s.PauseWith, []string{PauseMask, PauseStop}},
 		{"media_type", &s.MediaType, []string{Voice, VoiceAndScreen}},
 		{"api", &s.API, []string{APIv1, APIDocument}},
+		{"status", &s.Status, []string{StatusOn, StatusOff}},
 	}
 	for _, c := range choices {
 		if *c.value == "" {
@@ -110,13 +112,6 @@ func New(s Settings, o upstream.Options) (*Server, error) {
 		if *c.value != c.allowed[0] && *c.value != c.allowed[1] {
 			return nil, fmt.Errorf("cxone: %s %q: use %s", c.name, *c.value, strings.Join(c.allowed, " or "))
 		}
-	}
-	switch s.Status {
-	case "":
-		s.Status = map[string]string{APIv1: StatusOn, APIDocument: StatusOff}[s.API]
-	case StatusOn, StatusOff:
-	default:
-		return nil, fmt.Errorf("cxone: status %q: use on or off", s.Status)
 	}
 	switch {
 	case s.PauseWith == PauseStop && s.Status == StatusOff:
@@ -161,10 +156,17 @@ func (s *Server) Ability() platform.Ability {
 	return a
 }
 
-// verbs are the last segments of the actions' paths.
-var verbs = map[recording.Action]string{
-	recording.Start: "start-recording-on-demand", recording.Stop: "stop-recording-on-demand", recording.DoNotRecord: "do-not-record",
-	recording.Mask: "mask", recording.Unmask: "unmask",
+// verb is the last segment of an action's path.
+func verb(a recording.Action) string {
+	switch a {
+	case recording.Start:
+		return "start-recording-on-demand"
+	case recording.Stop:
+		return "stop-recording-on-demand"
+	case recording.DoNotRecord:
+		return "do-not-record"
+	}
+	return string(a) // mask, unmask
 }
 
 // Act implements platform.Server.
@@ -191,13 +193,14 @@ func (s *Server) Act(ctx context.Context, r platform.Request) platform.Result {
 	if r.Action == recording.Pause && able.ResumeNeeds != "" && before == "" {
 		before = s.before(ctx, r.Target)
 	}
-	query := s.query(r.AgentID)
+	path, query := s.path(verb(as), r.AgentID)
 	if as == recording.Start {
 		query.Set("mediaType", media)
 	}
-	resp, err := s.do(ctx, http.MethodPost, verbs[as], query)
-	result := upstream.Failure(who, err)
-	if err == nil {
+	var result platform.Result
+	if resp, err := s.do(ctx, http.MethodPost, path, query); err != nil {
+		result = upstream.Failure(who, err)
+	} else {
 		result = answer(resp, as)
 	}
 	result.Before = before
@@ -247,13 +250,14 @@ func (s *Server) Read(ctx context.Context, t platform.Target) platform.Reading {
 	if t.AgentID == "" {
 		return platform.Reading{State: recording.StateUnknown, Detail: "CXone needs the agent's user id: tell an administrator to set agent_id."}
 	}
-	resp, err := s.do(ctx, http.MethodGet, "get-recording-status", s.query(t.AgentID))
+	path, query := statusPath(t.AgentID)
+	resp, err := s.do(ctx, http.MethodGet, path, query)
 	if err != nil {
 		return upstream.Unread(who, upstream.Failure(who, err))
 	}
 	var status status
 	switch {
-	case resp.Status == http.StatusNotFound:
+	case resp.Status == http.StatusNotFound && s.set.API == APIv1: // else it may be that there is no such call
 		return platform.Reading{State: recording.Idle, Said: platform.StatusText(resp.Status), Detail: "CXone sees no active call of this agent.", Retry: platform.DidNotAct}
 	case resp.Status != http.StatusOK || !resp.Whole || json.Unmarshal(resp.Body, &status) != nil:
 		return upstream.Unread(who, upstream.Answer(who, resp))
@@ -329,7 +333,8 @@ func (s *Server) Check(ctx context.Context) []platform.Finding {
 		right.Detail = "Without the status call nothing can be asked that doesn't touch a recording: try a pause in a test call."
 		return []platform.Finding{key, right}
 	}
-	resp, err := s.do(ctx, http.MethodGet, "get-recording-status", s.query("offrecord-check-"+rand.Text()))
+	path, query := statusPath("offrecord-check-" + rand.Text())
+	resp, err := s.do(ctx, http.MethodGet, path, query)
 	switch {
 	case err != nil:
 		right.Detail = "CXone couldn't be asked: " + err.Error() + "; check base_url and the network."
@@ -344,20 +349,22 @@ func (s *Server) Check(ctx context.Context) []platform.Finding {
 	return []platform.Finding{key, right}
 }
 
-// query names the agent in the form of the account's API.
-func (s *Server) query(userID string) url.Values {
+const service = "interaction-recording-management-service"
+
+// path is an action's path and query in the form of the account's API.
+func (s *Server) path(verb, userID string) ([]string, url.Values) {
 	if s.set.API == APIDocument {
-		return url.Values{"user-id": {userID}}
+		return []string{service, "interactions", verb}, url.Values{"user-id": {userID}}
 	}
-	return url.Values{"userId": {userID}}
+	return []string{service, "v1", "interactions", verb}, url.Values{"userId": {userID}}
 }
 
-// do sends a request, without a body, to a verb of the interactions.
-func (s *Server) do(ctx context.Context, method, verb string, query url.Values) (upstream.Response, error) {
-	path := []string{"interaction-recording-management-service", "v1", "interactions", verb}
-	if s.set.API == APIDocument {
-		path = []string{"interaction-recording-management-service", "interactions", verb}
-	}
+func statusPath(userID string) ([]string, url.Values) {
+	return []string{service, "v1", "interactions", "get-recording-status"}, url.Values{"userId": {userID}}
+}
+
+// do sends a request without a body.
+func (s *Server) do(ctx context.Context, method string, path []string, query url.Values) (upstream.Response, error) {
 	u, err := upstream.Join(s.set.BaseURL, path...)
 	if err != nil {
 		return upstream.Response{}, err
