@@ -35,6 +35,7 @@ type Controller struct {
 	server  Server
 	ctx     context.Context // ends with Run
 	routed  chan struct{}   // closed at the first answer, good or bad, to the question for the route
+	reopen  chan struct{}   // asks for a new stream
 
 	mu       sync.Mutex
 	view     panel.View          // as the server last said, without what is known here
@@ -65,7 +66,7 @@ type Controller struct {
 func New(browser Browser, server Server, initial panel.View) *Controller {
 	c := &Controller{
 		browser: browser, server: server, view: initial,
-		routed:   make(chan struct{}),
+		routed: make(chan struct{}), reopen: make(chan struct{}, 1),
 		attempts: slices.Clone(initial.Attempts),
 		shots:    map[string]*shot{}, kept: map[string]*kept{},
 		pressed: map[recording.Action]time.Time{},

@@ -65,6 +65,7 @@ func (c *Controller) follow(ctx context.Context) {
 	wait := retryFirst
 	for {
 		ended := make(chan struct{}, 1)
+		opened := time.Now()
 		stop := c.server.Events(func(e Event) {
 			if e.Ended {
 				select {
@@ -72,17 +73,20 @@ func (c *Controller) follow(ctx context.Context) {
 				default:
 				}
 			}
-			if e.Snapshot != nil {
-				wait = retryFirst
-			}
 			c.happened(ctx, e)
 		})
 		select {
 		case <-ctx.Done():
 			stop()
 			return
+		case <-c.reopen:
+			stop()
+			continue
 		case <-ended:
 			stop()
+		}
+		if time.Since(opened) > retryMost {
+			wait = retryFirst
 		}
 		select {
 		case <-ctx.Done():
@@ -103,7 +107,9 @@ func (c *Controller) happened(ctx context.Context, e Event) {
 		c.live = false
 	case e.Snapshot != nil:
 		call := c.view.Snapshot.Call
-		c.skew = time.Until(e.Snapshot.AsOf)
+		if !e.Snapshot.AsOf.IsZero() {
+			c.skew = time.Until(e.Snapshot.AsOf)
+		}
 		c.view.Snapshot = *e.Snapshot
 		if a := e.Snapshot.Attempt; a != nil {
 			c.hearOf(*a)
@@ -184,11 +190,18 @@ func (c *Controller) changed() {
 	defer c.mu.Unlock()
 	was := c.online
 	switch c.online = c.browser.Online(); {
-	case c.online && !was:
+	case !c.online:
+		c.live = false
+	case !was:
+		// A stream may have died without a word.
+		select {
+		case c.reopen <- struct{}{}:
+		default:
+		}
 		c.retry()
 		c.probe(nil)
 		c.warm(intentGap)
-	case c.online && c.browser.Visible():
+	case c.browser.Visible():
 		c.warm(idleGap)
 	}
 	c.show()

@@ -67,6 +67,11 @@
     if (control) doc.querySelector(`[data-control="${CSS.escape(control)}"]`)?.focus({preventScroll: true});
   }
 
+  // What the program will ask for first is asked for while it loads, and can be taken once. Here only the transport counts.
+  let route = fetch('/api/v1/route', {credentials: 'same-origin', cache: 'no-store'}), configured = 'auto';
+  route.then(r => r.clone().json()).then(r => { configured = r.session.transport; }).catch(() => {});
+  window.offrecordRoute = () => { const taken = route; route = null; return taken; };
+
   // Native presses.
   const transport = doc.querySelector('iframe[name="offrecord-native"]');
   const patience = 15000;
@@ -92,7 +97,7 @@
     const now = performance.now();
     if (flying?.action === action && now - flying.at < (flying.done ? doubleClick : patience)) { e.preventDefault(); return; }
     const f = {action, id: crypto.randomUUID(), at: now};
-    const popup = cookie('offrecord_tpc') === 'blocked';
+    const popup = f.popup = configured === 'popup' || configured !== 'iframe' && cookie('offrecord_tpc') === 'blocked';
     field(form, 'id', f.id);
     field(form, 'transport', popup ? 'popup' : 'iframe');
     lastPress = now;
@@ -123,7 +128,7 @@
 
   transport?.addEventListener('load', () => {
     const f = flying;
-    if (!f || f.done || cookie('offrecord_tpc') === 'blocked') return;
+    if (!f || f.done || f.popup) return;
     f.done = true;
     // A page of our own in the frame is our refusal: nothing went on to the platform.
     let ours = null;
@@ -179,10 +184,6 @@
   if (typeof WebAssembly !== 'object') { stay('no-wasm', 'refused'); return; }
   if (!wasm || !exec) { stay('load', 'refused'); return; }
 
-  // What the program will ask for first is asked for while it loads. It can be taken once.
-  let route = fetch('/api/v1/route', {credentials: 'same-origin', cache: 'no-store'});
-  route.catch(() => {});
-  window.offrecordRoute = () => { const taken = route; route = null; return taken; };
   window.goappGetenv = () => ''; // go-app asks for settings; there are none
 
   // Mounting takes the native root out of the page; it is kept.
@@ -213,16 +214,17 @@
     }
   }
   (async () => {
-    let started = false;
+    let started = false, go;
     try {
       await script(exec);
-      const go = new window.Go();
+      go = new window.Go();
       const {instance} = await load(go);
       started = true;
       await go.run(instance);
     } catch (error) {
       console.warn('offrecord: the program ended', error);
     }
+    if (started) go._resume = () => {}; // what the program listened to still calls it
     stay(started ? 'ended' : 'load', started ? 'ended' : 'refused');
   })();
 })();
