@@ -116,15 +116,15 @@ type preset struct {
 
 func presets() []preset {
 	return []preset{
-		{"none", "Nothing: work as it should", Fault{}},
-		{"pretend", "Answer success, go on recording", Fault{Pretend: true}},
-		{"slow", "Act at once, answer 4 s later", Fault{After: 4 * time.Second}},
-		{"late", "Act 4 s later", Fault{Before: 4 * time.Second}},
-		{"drop", "Drop the connection before acting", Fault{Drop: DropBefore}},
-		{"drop-after", "Act, then drop the connection", Fault{Drop: DropAfter}},
-		{"no-content", "Act, answer 204", Fault{Status: http.StatusNoContent}},
-		{"coop", "Take the popup from its opener (COOP)", Fault{COOP: true}},
-		{"redirect", "Send to the log-in page", Fault{Status: http.StatusFound}},
-		{"error", "Answer 500", Fault{Status: http.StatusInternalServerError}},
+		{"none", "work as it should", Fault{}},
+		{"pretend", "answer success, go on recording", Fault{Pretend: true}},
+		{"slow", "act at once, answer 4 s later", Fault{After: 4 * time.Second}},
+		{"late", "act 4 s later", Fault{Before: 4 * time.Second}},
+		{"drop", "drop the connection before acting", Fault{Drop: DropBefore}},
+		{"drop-after", "act, then drop the connection", Fault{Drop: DropAfter}},
+		{"no-content", "act, answer 204", Fault{Status: http.StatusNoContent}},
+		{"coop", "take the popup from its opener (COOP)", Fault{COOP: true}},
+		{"redirect", "send to the log-in page", Fault{Status: http.StatusFound}},
+		{"error", "answer 500", Fault{Status: http.StatusInternalServerError}},
 	}
 }

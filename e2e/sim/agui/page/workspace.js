@@ -2,10 +2,10 @@
 // Keeps the workspace page true: draws the tape from the simulator's own stream, and says so when the stream is gone.
 
 const body = document.body;
+const strip = document.getElementById('strip');
 const sound = document.querySelector('#strip .sound');
 const hush = document.querySelector('#strip .hush');
 const still = matchMedia('(prefers-reduced-motion: reduce)');
-const windowMs = 24000; // what the strip shows
 const barMs = 200;
 let desk = null;
 let ahead = 0; // how far the simulator's clock is before this one's, in ms
@@ -63,12 +63,13 @@ function draw() {
   let loud = '', quiet = '';
   if (desk && desk.track) {
     const now = Date.now() + ahead;
+    const windowMs = strip.clientWidth < 420 ? 12000 : 24000; // what the strip shows
     for (let n = Math.ceil((now - windowMs) / barMs); n * barMs <= now; n++) {
       const silent = silentAt(n * barMs);
       if (silent === undefined) continue;
       const x = (600 * (1 - (now - n * barMs) / windowMs)).toFixed(1);
       if (silent) {
-        quiet += `M${x} 48h2.5`;
+        if (n % 2) quiet += `M${x} 48h.1`;
       } else {
         const h = 44 * loudness(n);
         loud += `M${x} ${(48 - h).toFixed(1)}v${(2 * h).toFixed(1)}`;
