@@ -505,7 +505,7 @@ func TestWhoComesBackHearsWhatItMissed(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dispatch.New(dispatch.Options{})
-		for n := range 3000 { // nothing is ever heard of them, and all within their deadline
+		for n := range 1000 { // nothing is ever heard of them, and all within their deadline
 			announce(t, d, pause(n))
 		}
 		if n := len(d.Attempts(bill, 1<<20)); n > 256+64 {

@@ -87,12 +87,15 @@ func (a *API) loginPage(w http.ResponseWriter, r *request) error {
 	return a.showLogin(w, r, http.StatusOK, "")
 }
 
+// offered is how many agents a demo's log-in page lists.
+const offered = 12
+
 func (a *API) showLogin(w http.ResponseWriter, _ *request, status int, notice string) error {
 	page := site.LoginPage{Notice: notice}
-	if _, page.Demo = a.Logins["demo"]; page.Demo {
+	if _, demo := a.Logins["demo"]; demo {
 		for _, p := range a.Directory.All() {
-			if len(page.Agents) < 12 {
-				page.Agents = append(page.Agents, p.Email)
+			if page.More = len(page.Agents) == offered; !page.More {
+				page.Agents = append(page.Agents, site.LoginAgent{Email: p.Email, Platform: p.Platform, Role: string(p.Role)})
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func (a *API) panelPage(w http.ResponseWriter, r *request) error {
 			", and you have no platform here. Log in as an agent to pause a recording."})
 	}
 	v := a.view(r)
-	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.PanelPage{Agent: v.Agent, Panel: a.draw(v), View: v})
+	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.PanelPage{Panel: a.draw(v), View: v})
 }
 
 // panelFragment is GET /panel: the panel alone, for a page whose program doesn't run.
@@ -72,7 +72,8 @@ func (a *API) panelFragment(w http.ResponseWriter, r *request) error {
 
 // statusPage is GET /status, for browsers without scripts: it loads itself again.
 func (a *API) statusPage(w http.ResponseWriter, r *request) error {
-	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.StatusPage{Panel: a.draw(a.view(r))})
+	v := a.view(r)
+	return a.page(w, http.StatusOK, "", site.StatusPage{Words: panel.Say(v), At: v.Now.Format("15:04:05 UTC")})
 }
 
 func (a *API) nativePause(w http.ResponseWriter, r *request) error {

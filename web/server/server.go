@@ -20,6 +20,7 @@ import (
 	"offrecord/web/dispatch"
 	"offrecord/web/httpapi"
 	"offrecord/web/identity"
+	"offrecord/web/probe"
 	"offrecord/web/site"
 )
 
@@ -92,6 +93,7 @@ func (m *Main) Run(ctx context.Context) error {
 		Site:           assets,
 		Panel:          panel.HTML,
 		Logins:         logins,
+		Probe:          probe.Handler(),
 		TrustedProxies: m.Config.TrustedProxies,
 		Observe:        metrics.answered,
 	})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+
+	"offrecord/app/panel"
 )
 
 // Pages are the page shells.
@@ -20,7 +22,6 @@ func NewPages(s *Site) (*Pages, error) {
 
 // PanelPage is the panel's page.
 type PanelPage struct {
-	Agent string
 	// Panel is the panel, drawn by the component that the program mounts: one element.
 	Panel template.HTML
 	// View is what the program begins with. It is written as JSON.
@@ -29,13 +30,19 @@ type PanelPage struct {
 
 // LoginPage is where someone logs in.
 type LoginPage struct {
-	Demo   bool
-	Agents []string // the addresses that a demo offers
+	Agents []LoginAgent // whom a demo offers
+	More   bool         // there are more than that: the address is to be typed
 	Notice string
 }
 
-// StatusPage is the state in words for browsers without scripts.
-type StatusPage struct{ Panel template.HTML }
+// LoginAgent is one agent that a demo offers.
+type LoginAgent struct{ Email, Platform, Role string }
+
+// StatusPage is the state in words, for browsers without scripts. It loads itself again, so it holds nothing to press.
+type StatusPage struct {
+	panel.Words
+	At string // when it was so
+}
 
 // MessagePage is one thing said to a person, with what to do.
 type MessagePage struct{ Title, Text, RequestID string }
