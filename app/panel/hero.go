@@ -9,8 +9,11 @@ import (
 // hero is what one sees from a metre away: the state in words and as a shape, what it means for the card, and how long it
 // has lasted. Its words are the page's live region; the clock isn't in it, because it would be read out each second.
 func hero(w Words, c app.UI) app.UI {
-	return heroBody("hero live", w, el("div", "say").Role("status"), c)
+	return heroBody("hero live", w, el("div", "say").Role("status").ID(stateID).TabIndex(-1), c)
 }
+
+// stateID is the live region's id, for the focus.
+const stateID = "state"
 
 func heroBody(class string, w Words, say app.HTMLElem, c app.UI) app.UI {
 	kind := string(w.State)

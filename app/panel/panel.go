@@ -106,11 +106,20 @@ func (p *Panel) onResume(_ app.Context, e app.Event) {
 func (p *Panel) onResumeWithoutRecord(_ app.Context, e app.Event) {
 	e.PreventDefault()
 	p.controller.ResumeWithoutRecord()
+	focusState()
 }
 
 func (p *Panel) onAttest(_ app.Context, e app.Event) {
 	e.PreventDefault()
 	p.controller.Attest()
+	focusState()
+}
+
+// focusState moves the focus to the state when the button that has it is about to go.
+func focusState() {
+	if state := app.Window().GetElementByID(stateID); state.Truthy() {
+		state.Call("focus")
+	}
 }
 
 func (p *Panel) onIntent(app.Context, app.Event) { p.controller.Intent() }
