@@ -107,7 +107,7 @@ func (h *factsHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			};
 		</script>`)
 	case "/embed": // frames what it is told to
-		html(`<iframe src="` + template(r.URL.Query().Get("src")) + `"></iframe>`)
+		html(`<iframe src="` + attribute(r.URL.Query().Get("src")) + `"></iframe>`)
 	case "/to": // answers a form with the way to the platform
 		http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusSeeOther)
 	case "/hit":
@@ -156,7 +156,7 @@ func (h *factsHost) hit(w http.ResponseWriter, r *http.Request, html func(string
 	}
 }
 
-func template(s string) string { return strings.NewReplacer("&", "&amp;", `"`, "&quot;").Replace(s) }
+func attribute(s string) string { return strings.NewReplacer("&", "&amp;", `"`, "&quot;").Replace(s) }
 
 // The facts' three sites, all different ones to a browser.
 type factsWorld struct {
@@ -178,8 +178,8 @@ func (w factsWorld) hit(via, answer string) string {
 	return w.platform + "/hit?" + url.Values{"via": {via}, "answer": {answer}}.Encode()
 }
 
-// click makes a real click run the script.
-func click(t *testing.T, tab *browser.Tab, script string) {
+// clickRuns makes a real click run the script.
+func clickRuns(t *testing.T, tab *browser.Tab, script string) {
 	t.Helper()
 	browser.Eval[bool](tab, fmt.Sprintf("(window.act = () => { %s }, true)", script))
 	tab.Click("button", "Go")
@@ -290,24 +290,24 @@ func (w factsWorld) ways(t *testing.T, tab *browser.Tab, every bool) map[string]
 	}
 
 	tab.Popup(func() {
-		click(t, tab, fmt.Sprintf("window.open(%q, 'popup-get', 'width=200,height=200')", w.hit("popup, GET", "close")))
+		clickRuns(t, tab, fmt.Sprintf("window.open(%q, 'popup-get', 'width=200,height=200')", w.hit("popup, GET", "close")))
 	}).WaitClosed()
 	arrived("popup, GET")
 
 	tab.Popup(func() {
-		click(t, tab, fmt.Sprintf("window.open('', 'popup-post', 'width=200,height=200'); form(%q, 'popup-post', 'post')",
+		clickRuns(t, tab, fmt.Sprintf("window.open('', 'popup-post', 'width=200,height=200'); form(%q, 'popup-post', 'post')",
 			w.hit("popup, POST by form", "close")))
 	}).WaitClosed()
 	arrived("popup, POST by form")
 
 	tab.Popup(func() {
-		click(t, tab, fmt.Sprintf("window.open('', 'popup-native', 'width=200,height=200'); form(%q, 'popup-native', 'post')",
+		clickRuns(t, tab, fmt.Sprintf("window.open('', 'popup-native', 'width=200,height=200'); form(%q, 'popup-native', 'post')",
 			to("popup, form to us, 303", "close")))
 	}).WaitClosed()
 	arrived("popup, form to us, 303")
 
 	helper := tab.Popup(func() {
-		click(t, tab, "window.helper = window.open('/page', 'helper', 'width=200,height=200')")
+		clickRuns(t, tab, "window.helper = window.open('/page', 'helper', 'width=200,height=200')")
 	})
 	browser.Eval[bool](tab, fmt.Sprintf("(helper.location = %q, true)", w.hit("own window, navigated later", "close")))
 	arrived("own window, navigated later")
@@ -440,7 +440,7 @@ func TestFactsFrame(t *testing.T) {
 		}
 		tab.Open(w.panel + "/page?Referrer-Policy=no-referrer")
 		tab.Popup(func() {
-			click(t, tab, fmt.Sprintf("window.open(%q, 'p', 'width=200,height=200')", w.hit("referrer popup", "close")))
+			clickRuns(t, tab, fmt.Sprintf("window.open(%q, 'p', 'width=200,height=200')", w.hit("referrer popup", "close")))
 		}).WaitClosed()
 		if got := w.host.wait(t, "referrer popup").referer; got != "" {
 			t.Errorf("a page's own policy: a popup sent the Referer %q", got)
@@ -476,7 +476,7 @@ func TestFactsPopup(t *testing.T) {
 	timed := func(after time.Duration) *browser.Tab {
 		tab := b.Tab(t)
 		tab.Open(w.panel + "/page")
-		click(t, tab, fmt.Sprintf("setTimeout(() => { window.late = !!window.open('/page', 'late', 'width=200,height=200') }, %d)", after.Milliseconds()))
+		clickRuns(t, tab, fmt.Sprintf("setTimeout(() => { window.late = !!window.open('/page', 'late', 'width=200,height=200') }, %d)", after.Milliseconds()))
 		return tab
 	}
 	tooLate, inTime := timed(6*time.Second), timed(500*time.Millisecond)
@@ -488,7 +488,7 @@ func TestFactsPopup(t *testing.T) {
 		tab.Allow("status of 401")
 		tab.Open(w.panel + "/page?" + url.Values{"Cross-Origin-Opener-Policy": {policy}}.Encode())
 		popup := tab.Popup(func() {
-			click(t, tab, fmt.Sprintf(`window.opened = performance.now();
+			clickRuns(t, tab, fmt.Sprintf(`window.opened = performance.now();
 				window.popup = window.open(%q, "p", %q);
 				const look = () => { if (popup?.closed) window.closedAfter = performance.now() - opened; else setTimeout(look, 1) };
 				look();`, address, "width=200,height=200"+features))
@@ -566,7 +566,7 @@ func TestFactsPopup(t *testing.T) {
 		tab := b.Tab(t)
 		tab.Open(w.panel + "/page")
 		popup := tab.Popup(func() {
-			click(t, tab, "window.both = ['a', 'b'].map(name => !!window.open('/page', name, 'width=200,height=200'))")
+			clickRuns(t, tab, "window.both = ['a', 'b'].map(name => !!window.open('/page', name, 'width=200,height=200'))")
 		})
 		if got := browser.Eval[[]bool](tab, "both"); !slices.Equal(got, []bool{true, false}) {
 			t.Errorf("two windows in one click: %v", got)

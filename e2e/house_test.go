@@ -28,7 +28,7 @@ const house = ".."
 func TestTopLevel(t *testing.T) {
 	want := []string{"Makefile", "README.md", "app", "e2e", "go.mod", "go.sum", "wasm", "web"}
 	var got []string
-	for _, file := range files(t) {
+	for _, file := range projectFiles(t) {
 		top, _, _ := strings.Cut(file, "/")
 		if !strings.HasPrefix(top, ".") && top != "LICENSE" && !slices.Contains(got, top) {
 			got = append(got, top)
@@ -40,11 +40,11 @@ func TestTopLevel(t *testing.T) {
 	}
 }
 
-// files are the files that belong to the project: what git knows, or, where there is no checkout, all but what is built.
-func files(t *testing.T) []string {
+// projectFiles are the files that belong to the project: what git knows, or, where there is no checkout, all but what is built.
+func projectFiles(t *testing.T) []string {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(house, ".git")); err == nil {
-		out := output(t, nil, "git", "ls-files", "-z")
+		out := commandOutput(t, nil, "git", "ls-files", "-z")
 		return strings.Split(strings.Trim(out, "\x00"), "\x00")
 	}
 	var all []string
@@ -66,7 +66,7 @@ func files(t *testing.T) []string {
 // Only the browser's program is written for a browser, and every file of it says so: the rest is the same on both sides, so
 // that what is tested here is what runs there.
 func TestBuildTags(t *testing.T) {
-	for _, file := range files(t) {
+	for _, file := range projectFiles(t) {
 		if path.Ext(file) != ".go" {
 			continue
 		}
@@ -122,19 +122,19 @@ func forJS(expr constraint.Expr, js bool) bool {
 	})
 }
 
-// A pkg is what `go list` says of a package.
-type pkg struct {
+// A goPackage is what `go list` says of a package.
+type goPackage struct {
 	ImportPath                         string
 	Imports, TestImports, XTestImports []string
 }
 
-func packages(t *testing.T) []pkg {
+func goPackages(t *testing.T) []goPackage {
 	t.Helper()
-	byPath := map[string]pkg{}
+	byPath := map[string]goPackage{}
 	for _, env := range [][]string{nil, program.Env()} {
-		out := output(t, env, "go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+		out := commandOutput(t, env, "go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
 		for dec := json.NewDecoder(strings.NewReader(out)); ; {
-			var p pkg
+			var p goPackage
 			err := dec.Decode(&p)
 			if errors.Is(err, io.EOF) {
 				break
@@ -145,11 +145,11 @@ func packages(t *testing.T) []pkg {
 			byPath[p.ImportPath] = p
 		}
 	}
-	var all []pkg
+	var all []goPackage
 	for _, p := range byPath {
 		all = append(all, p)
 	}
-	slices.SortFunc(all, func(a, b pkg) int { return strings.Compare(a.ImportPath, b.ImportPath) })
+	slices.SortFunc(all, func(a, b goPackage) int { return strings.Compare(a.ImportPath, b.ImportPath) })
 	return all
 }
 
@@ -169,7 +169,7 @@ func TestImports(t *testing.T) {
 			return strings.Contains(first, ".") || first == "offrecord"
 		}, "the vocabulary stands on the standard library alone"},
 	}
-	for _, p := range packages(t) {
+	for _, p := range goPackages(t) {
 		for _, rule := range rules {
 			if !within(rule.who)(p.ImportPath) {
 				continue
@@ -237,7 +237,7 @@ func TestLinked(t *testing.T) {
 		}
 		if len(found) > 0 {
 			slices.Sort(found)
-			t.Errorf("%d symbols of %s are linked into the browser's program: %s. How it gets there:\n%s", len(found), f.symbol, f.reason, chain(into, found[0]))
+			t.Errorf("%d symbols of %s are linked into the browser's program: %s. How it gets there:\n%s", len(found), f.symbol, f.reason, linkedBy(into, found[0]))
 		}
 	}
 }
@@ -264,8 +264,8 @@ func dumpdep(t *testing.T) (refers map[string]bool, into map[string][]string) {
 	return refers, into
 }
 
-// chain is the shortest way from the program's entry to the symbol.
-func chain(into map[string][]string, symbol string) string {
+// linkedBy is the shortest way from the program's entry to the symbol.
+func linkedBy(into map[string][]string, symbol string) string {
 	next := map[string]string{symbol: ""}
 	for queue := []string{symbol}; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
@@ -286,8 +286,8 @@ func chain(into map[string][]string, symbol string) string {
 	return "\t(nobody knows)"
 }
 
-// output is what a command prints of a command in the module's root.
-func output(t *testing.T, env []string, name string, args ...string) string {
+// commandOutput is what a command prints of a command in the module's root.
+func commandOutput(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir, cmd.Env = house, env

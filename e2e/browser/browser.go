@@ -50,11 +50,10 @@ func Worlds() []Cookies { return []Cookies{ThirdPartyAllowed, ThirdPartyBlocked}
 type Option func(*settings)
 
 type settings struct {
-	profile  string
-	flags    []chromedp.ExecAllocatorOption
-	features []string
-	bare     bool
-	prefs    map[string]any
+	profile string
+	flags   []chromedp.ExecAllocatorOption
+	bare    bool
+	prefs   map[string]any
 }
 
 // Profile keeps the browser's data in dir, so that a later browser finds the cookies of an earlier one.
@@ -65,10 +64,7 @@ func Flag(name string, value any) Option {
 	return func(s *settings) { s.flags = append(s.flags, chromedp.Flag(name, value)) }
 }
 
-// Feature switches a Chromium feature on. The switch for features can be given only once, so Flag won't do.
-func Feature(name string) Option { return func(s *settings) { s.features = append(s.features, name) } }
-
-// Preference sets a preference of the profile, such as "webkit.webprefs.default_font_size".
+// Preference sets a preference of the profile, by its dotted path.
 func Preference(path string, value any) Option { return func(s *settings) { s.prefs[path] = value } }
 
 // Unwatched leaves frames of other sites and popups alone: nothing is attached to them, and what they log isn't seen. For
@@ -164,7 +160,6 @@ func (s settings) allocator(path string, net *Net) []chromedp.ExecAllocatorOptio
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("no-pings", true),
 		chromedp.Flag("lang", "en-GB"),
-		chromedp.Flag("enable-features", strings.Join(append([]string{"NetworkService", "NetworkServiceInProcess"}, s.features...), ",")),
 	)
 	return append(opts, s.flags...)
 }

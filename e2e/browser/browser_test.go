@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"offrecord/e2e/browser"
 )
@@ -61,6 +62,21 @@ func TestHarness(t *testing.T) {
 		if n := tab.Has("button", "Nothing of the kind"); n != 0 {
 			t.Errorf("%d buttons that aren't there", n)
 		}
+	})
+
+	t.Run("presses, and the keyboard", func(t *testing.T) {
+		tab := b.Tab(t)
+		tab.Open(home.URL)
+		release := tab.Press("button", "Pause recording")
+		if !browser.Eval[bool](tab, "document.querySelector('button').matches(':active')") {
+			t.Error("the button isn't pressed")
+		}
+		tab.WaitState("idle")
+		release()
+		tab.WaitState("paused")
+		tab.Focus("button", "Far away")
+		tab.Do(chromedp.KeyEvent(kb.Enter))
+		tab.Until("document.title === 'far'")
 	})
 
 	t.Run("a popup that stays is watched", func(t *testing.T) {

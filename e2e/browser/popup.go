@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"strings"
 	"time"
 
 	"github.com/chromedp/cdproto/target"
@@ -117,7 +118,7 @@ func (p *Popup) Close() {
 // Tab is the window as a tab, to look inside. It has to be one that stays open.
 func (p *Popup) Tab() *Tab { return p.tab.attach(p.page) }
 
-// Frame is the frame of another site whose address begins with prefix, as a tab. It waits for it to appear. A frame that
+// Frame is the tab's frame of another site whose address begins with prefix, as a tab. It waits for it to appear. A frame that
 // navigates to yet another site is a new one.
 func (tab *Tab) Frame(prefix string) *Tab {
 	tab.t.Helper()
@@ -126,7 +127,7 @@ func (tab *Tab) Frame(prefix string) *Tab {
 		tab.b.mu.Lock()
 		var found *page
 		for _, p := range tab.b.pages {
-			if p.info.Type == "iframe" && len(p.info.URL) >= len(prefix) && p.info.URL[:len(prefix)] == prefix {
+			if p.of == tab.root && p.info.Type == "iframe" && strings.HasPrefix(p.info.URL, prefix) {
 				found = p
 			}
 		}
@@ -153,5 +154,5 @@ func (tab *Tab) attach(p *page) *Tab {
 		tab.t.Fatalf("attaching to %s: %v", p.info.URL, err)
 	}
 	tab.t.Cleanup(cancel)
-	return &Tab{Ctx: ctx, b: tab.b, t: tab.t}
+	return &Tab{Ctx: ctx, b: tab.b, t: tab.t, root: tab.root}
 }

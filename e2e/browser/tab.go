@@ -24,8 +24,9 @@ import (
 type Tab struct {
 	Ctx context.Context // for chromedp's own actions; it has no deadline
 
-	b *Browser
-	t testing.TB
+	b    *Browser
+	t    testing.TB
+	root target.ID // the tab of the test that this is, or that it came from
 }
 
 // Tab opens an empty tab, in a window of its own so that it is never in the background, in the browser's one profile. When
@@ -39,11 +40,11 @@ func (b *Browser) Tab(t testing.TB) *Tab {
 		cancel()
 		t.Fatalf("opening a tab: %v", err)
 	}
-	id := tab.id()
+	tab.root = tab.id()
 	b.mu.Lock()
-	b.tabs[id] = true
+	b.tabs[tab.root] = true
 	b.mu.Unlock()
-	if err := chromedp.Listen(ctx, b.hear(id)); err != nil {
+	if err := chromedp.Listen(ctx, b.hear(tab.root)); err != nil {
 		cancel()
 		t.Fatalf("listening to a tab: %v", err)
 	}
@@ -76,7 +77,7 @@ func (tab *Tab) Messages() []Message {
 	defer tab.b.mu.Unlock()
 	var mine []Message
 	for _, m := range tab.b.log.messages {
-		if m.of == tab.id() {
+		if m.of == tab.root {
 			mine = append(mine, m)
 		}
 	}
@@ -108,7 +109,7 @@ func (tab *Tab) judge() {
 	_ = chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void]("0")) // a page that is gone has said all it will
 
 	tab.b.mu.Lock()
-	delete(tab.b.tabs, tab.id())
+	delete(tab.b.tabs, tab.root)
 	all, unexpected := tab.b.log.judge(tab.t, tab.b.tabs)
 	tab.b.mu.Unlock()
 	for _, m := range unexpected {
@@ -358,27 +359,28 @@ func centre(ctx context.Context, node cdp.BackendNodeID) (x, y float64, err erro
 	return at.X, at.Y, nil
 }
 
-// Offline takes the network from the tab, and from the popups and frames there are, or gives it back.
+// Offline takes the network from the tab, and from the popups and frames there are, or gives it back. What opens later has
+// the network.
 func (tab *Tab) Offline(offline bool) {
 	tab.t.Helper()
 	for _, ctx := range append([]context.Context{tab.Ctx}, tab.b.attached()...) {
-		if err := emulate(ctx, offline, 0); err != nil && ctx == tab.Ctx {
+		if err := emulate(ctx, offline); err != nil && ctx == tab.Ctx {
 			tab.t.Fatalf("taking the tab offline: %v", err)
 		}
 	}
 }
 
-func emulate(ctx context.Context, offline bool, latency float64) error {
+func emulate(ctx context.Context, offline bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	// What the page is told (navigator.onLine and its events), and what its requests meet, are two switches.
-	state := network.OverrideNetworkStateParams{Offline: offline, Latency: latency, DownloadThroughput: -1, UploadThroughput: -1}
+	state := network.OverrideNetworkStateParams{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1}
 	if _, err := chromedp.Call(ctx, network.OverrideNetworkState, state); err != nil {
 		return err
 	}
 	conditions := []*network.Conditions{}
-	if offline || latency > 0 {
-		conditions = append(conditions, &network.Conditions{Offline: offline, Latency: latency, DownloadThroughput: -1, UploadThroughput: -1})
+	if offline {
+		conditions = append(conditions, &network.Conditions{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1})
 	}
 	_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: conditions})
 	return err
