@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -25,7 +27,6 @@ const (
 const configText = `# Made by the demo, gone when it ends.
 listen: 127.0.0.1:%d
 public_url: %s
-store: %q
 identity:
   demo: true
 platforms:
@@ -43,7 +44,7 @@ agents:
 // writeConfig writes the configuration and the token into dir, for their owner only, and returns the configuration's path.
 func writeConfig(dir string, port int, panel, workspace, token string) (string, error) {
 	tokenFile, config := filepath.Join(dir, "action-token"), filepath.Join(dir, "offrecord.yaml")
-	text := fmt.Sprintf(configText, port, panel, "sqlite:"+filepath.Join(dir, "offrecord.db"), workspace, tenant, tokenFile,
+	text := fmt.Sprintf(configText, port, panel, workspace, tenant, tokenFile,
 		agentEmail, agentID, supervisor)
 	return config, errors.Join(
 		os.WriteFile(tokenFile, []byte(token+"\n"), 0o600),
@@ -58,11 +59,17 @@ type companion struct {
 	err    error         // how; read it after exited
 }
 
-// startCompanion starts the binary. It has a process group of its own: a Ctrl-C in the terminal is for the demo, which
+// startCompanion starts the binary in the configuration's directory, where whatever it keeps goes with the demo. Its log goes
+// to log. It has a process group of its own: a Ctrl-C in the terminal is for the demo, which
 // then asks the companion to stop, once.
-func startCompanion(binary, config string, stderr io.Writer) (*companion, error) {
+func startCompanion(binary, config string, log io.Writer) (*companion, error) {
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		return nil, fmt.Errorf("finding the companion: %w", err)
+	}
 	cmd := exec.Command(binary, "serve", "--config", config)
-	cmd.Stderr = stderr
+	cmd.Dir = filepath.Dir(config)
+	cmd.Stderr = log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
@@ -85,7 +92,7 @@ func startCompanion(binary, config string, stderr io.Writer) (*companion, error)
 				}
 				continue
 			}
-			fmt.Fprintln(stderr, said.Text())
+			fmt.Fprintln(log, said.Text())
 		}
 		c.err = cmd.Wait()
 	}()
@@ -100,7 +107,7 @@ func (c *companion) ready(ctx context.Context) error {
 	select {
 	case at = <-c.lines:
 	case <-c.exited:
-		return fmt.Errorf("the companion ended while starting: %w; what it said is above", c.err)
+		return fmt.Errorf("the companion ended while starting: %w", c.err)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -118,7 +125,7 @@ func (c *companion) ready(ctx context.Context) error {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-c.exited:
-			return fmt.Errorf("the companion ended while starting: %w; what it said is above", c.err)
+			return fmt.Errorf("the companion ended while starting: %w", c.err)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -150,4 +157,29 @@ func (c *companion) stop() error {
 		<-c.exited
 		return fmt.Errorf("the companion didn't end within %v and was killed", stopTimeout)
 	}
+}
+
+// tail keeps the end of what was written to it, to be shown if the companion fails.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// tailSize is how much a tail keeps, in bytes.
+const tailSize = 16 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if over := len(t.text) - tailSize; over > 0 {
+		t.text = slices.Delete(t.text, 0, over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
 }

@@ -119,7 +119,7 @@ func TestDemo(t *testing.T) {
 	var stderr text
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"-offrecord", self(t)}, in, &stderr)
+		ended <- run(ctx, []string{"-v", "-offrecord", self(t)}, in, &stderr)
 		in.Close()
 	}()
 	open := map[string]string{}
@@ -203,6 +203,9 @@ func TestWhatGoesWrongIsTold(t *testing.T) {
 			var stderr text
 			if err := run(t.Context(), tt.args, io.Discard, &stderr); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q; it said\n%s", err, tt.want, &stderr)
+			}
+			if tt.fake == "refuse" && !strings.Contains(stderr.String(), "I can't.") {
+				t.Errorf("the companion's own words are lost:\n%s", &stderr)
 			}
 		})
 	}

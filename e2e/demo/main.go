@@ -59,6 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	binary := flags.String("offrecord", "bin/offrecord", "the companion's `binary`")
 	panelPort := flags.Int("port", 0, fmt.Sprintf("the companion's `port` (default %d, or a free one if that is taken)", companionFirst))
 	simPort := flags.Int("simulator-port", 0, fmt.Sprintf("the simulator's `port` (default %d, or a free one if that is taken)", workspaceFirst))
+	verbose := flags.Bool("v", false, "show the companion's log")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
 	} else if err != nil {
@@ -103,7 +104,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 
-	c, err := startCompanion(*binary, config, stderr)
+	var last tail
+	log := io.Writer(&last)
+	if *verbose {
+		log = stderr
+	}
+	defer func() {
+		if err != nil {
+			io.WriteString(stderr, last.String()) // the companion's own words, before ours
+		}
+	}()
+	c, err := startCompanion(*binary, config, log)
 	if err != nil {
 		return err
 	}
@@ -122,7 +133,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	case <-ctx.Done():
 		return nil
 	case <-c.exited:
-		return errors.New("the companion ended by itself; what it said is above")
+		return errors.New("the companion ended by itself")
 	case err := <-served:
 		served <- err
 		return fmt.Errorf("the simulator ended: %w", err)
