@@ -91,7 +91,9 @@ bench: build ## measure click to arrival, first paint, mounting and bytes, again
 
 fuzz: ## run each fuzz target for FUZZTIME (default 5m)
 	@for package in $$($(GO) list ./...); do \
-		for name in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+		names=$$($(GO) test -list '^Fuzz' $$package); \
+		for name in $$names; do \
+			case $$name in Fuzz*) ;; *) continue ;; esac; \
 			echo "== $$package $$name"; \
 			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
