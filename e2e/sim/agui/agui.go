@@ -16,6 +16,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"html/template"
 	"net"
 	"net/http"
 	"net/netip"
@@ -72,6 +73,7 @@ type Config struct {
 type Simulator struct {
 	config Config
 	mux    *http.ServeMux
+	pages  *template.Template
 	closed chan struct{}
 	once   sync.Once
 
@@ -108,6 +110,7 @@ func New(config Config) *Simulator {
 	}
 	s := &Simulator{
 		config:   config,
+		pages:    parsePages(),
 		closed:   make(chan struct{}),
 		changed:  make(chan struct{}),
 		desks:    map[string]*desk{},

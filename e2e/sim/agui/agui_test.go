@@ -457,7 +457,6 @@ func TestVia(t *testing.T) {
 }
 
 func TestAPI(t *testing.T) {
-	const right = "the right one"
 	for name, tt := range map[string]struct {
 		path         string
 		user, secret string

@@ -17,8 +17,7 @@ import (
 //go:embed page
 var files embed.FS
 
-// pages are parsed at each use: a simulator is not in a hurry, and there is nothing to keep.
-func pages() *template.Template {
+func parsePages() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"clock": func(t time.Time) string { return t.Format("15:04:05") },
 		"span":  span,
@@ -63,7 +62,7 @@ type row struct {
 // fragment writes a template as it is.
 func (s *Simulator) fragment(w http.ResponseWriter, status int, name string, data any) {
 	var b bytes.Buffer
-	if err := pages().ExecuteTemplate(&b, name, data); err != nil {
+	if err := s.pages.ExecuteTemplate(&b, name, data); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -188,7 +187,6 @@ func (s *Simulator) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	stream := http.NewResponseController(w)
-	t := pages()
 	var last []byte
 	for {
 		s.mu.Lock()
@@ -200,7 +198,7 @@ func (s *Simulator) events(w http.ResponseWriter, r *http.Request) {
 		}
 		v := s.view(agent)
 		var html, log bytes.Buffer
-		if t.ExecuteTemplate(&html, "live", v) != nil || t.ExecuteTemplate(&log, "log", v) != nil {
+		if s.pages.ExecuteTemplate(&html, "live", v) != nil || s.pages.ExecuteTemplate(&log, "log", v) != nil {
 			return
 		}
 		e := live{Tape: v.Tape, Since: v.Since, Records: v.Records, Fault: v.Fault, HTML: html.String(), Log: log.String()}
