@@ -110,21 +110,20 @@ func retryAfter(h http.Header) time.Duration {
 	if v == "" {
 		return 0
 	}
-	wait := time.Hour
-	if s, err := strconv.ParseUint(v, 10, 63); err == nil {
-		if s < 3600 {
-			wait = time.Duration(s) * time.Second
-		}
-	} else if at, err := http.ParseTime(v); err == nil {
+	s, err := strconv.ParseUint(v, 10, 64)
+	switch at, notDate := http.ParseTime(v); {
+	case err == nil:
+		return time.Duration(min(s, 3600)) * time.Second
+	case errors.Is(err, strconv.ErrRange):
+		return time.Hour
+	case notDate == nil:
 		now := time.Now()
 		if said, err := http.ParseTime(h.Get("Date")); err == nil {
 			now = said // the two dates are of the same clock
 		}
-		wait = min(max(at.Sub(now), 0), time.Hour)
-	} else if !errors.Is(err, strconv.ErrRange) {
-		return 0
+		return min(max(at.Sub(now), 0), time.Hour)
 	}
-	return wait
+	return 0
 }
 
 // Do sends one request and reads the answer. An error is always an *Error. The standard library repeats a request by itself
