@@ -66,6 +66,7 @@ func run(ctx context.Context, o options, out, log io.Writer) error {
 	err := h.run(func() {
 		fmt.Fprintln(log, "preparing: hello, the simulator, the companion, the browser")
 		w := newWorld(ctx, h, o)
+		fmt.Fprintf(out, "%s\n\n", w.about(o))
 		r = w.measure(ctx, o.samples, func(done int) { fmt.Fprintf(log, "\rround %d of %d", done, o.samples) })
 		fmt.Fprintln(log)
 	})
@@ -78,7 +79,7 @@ func run(ctx context.Context, o options, out, log io.Writer) error {
 // report prints the figures and returns errMissed if a bar was missed.
 func (r *result) report(out io.Writer, o options) error {
 	tables := []figures.Table{
-		{Title: fmt.Sprintf("Click → arrival at the platform (round trip %v; a warm connection can't be quicker than %v)", o.rtt, o.rtt/2), Unit: "ms", Rows: []figures.Row{
+		{Title: fmt.Sprintf("Click → arrival at the platform (nothing can be quicker than half a round trip, %v)", o.rtt/2), Unit: "ms", Rows: []figures.Row{
 			{Name: "the document's sample, first request", Series: r.rivalFirst, Digits: 1},
 			{Name: "the document's sample, second request", Series: r.rivalSecond, Digits: 1},
 			{Name: "the panel, cold (no warm-up)", Series: r.cold, Digits: 1},

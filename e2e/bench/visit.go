@@ -39,6 +39,8 @@ type visit struct {
 	agent agui.Agent
 	mark  int // the ledger's end before it
 
+	clicks int // so far
+
 	mu     sync.Mutex
 	bytes  map[network.RequestID]float64
 	kinds  map[network.RequestID]string
@@ -235,12 +237,12 @@ func (v *visit) rest(at point) {
 
 // click clicks with the mouse and returns when the browser took the click: the time that the page's click event carries.
 func (v *visit) click(at point) time.Time {
-	before := eval[int](v, "offrecordBench.clicks.length")
 	begun := time.Now()
 	v.do("clicking", chromedp.MouseClickXY(at.X, at.Y))
 	ended := time.Now()
-	v.until(fmt.Sprintf("offrecordBench.clicks.length > %d", before))
-	clicked := epoch(eval[float64](v, fmt.Sprintf("offrecordBench.clicks[%d]", before)))
+	v.until(fmt.Sprintf("offrecordBench.clicks.length > %d", v.clicks))
+	clicked := epoch(eval[float64](v, fmt.Sprintf("offrecordBench.clicks[%d]", v.clicks)))
+	v.clicks++
 	if clicked.Before(begun.Add(-clockSlack)) || clicked.After(ended.Add(clockSlack)) {
 		v.world.h.Fatalf("the page says that it was clicked at %v, which was done between %v and %v: was the clock set?", clicked, begun, ended)
 	}

@@ -7,9 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"time"
 
-	"offrecord/e2e/bench/figures"
+	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/chromedp"
+
 	"offrecord/e2e/browser"
 	"offrecord/e2e/delay"
 	"offrecord/e2e/sim/agui"
@@ -24,8 +28,8 @@ type world struct {
 	tab *browser.Tab // the browser's first; every visit is beside it
 
 	panel, platform, crm, hello *url.URL
-	agents                      []agui.Agent // one for each visit, so that no visit finds what another left
-	helloSize                   figures.Series
+
+	agents []agui.Agent // one for each visit, so that no visit finds what another left
 }
 
 // options are the command line.
@@ -43,7 +47,6 @@ func newWorld(ctx context.Context, h *harness, o options) *world {
 		id := fmt.Sprintf("agent%03d", i+1)
 		w.agents = append(w.agents, agui.Agent{ID: id, Email: id + "@acme.example"})
 	}
-	agents := w.agents
 	wasm, err := buildHello(ctx, o.root, o.keep)
 	if err != nil {
 		h.Fatal(err)
@@ -59,12 +62,23 @@ func newWorld(ctx context.Context, h *harness, o options) *world {
 	w.hello = w.serve("hello.goapp.test", o.rtt, hello)
 	var listens string
 	w.panel = w.link("panel.offrecord.test", o.rtt, func() string { return listens })
-	listens = startCompanion(h, w.net, o.binary, w.panel, w.platform, w.sim.ActionToken(), agents)
+	listens = startCompanion(h, w.net, o.binary, w.panel, w.platform, w.sim.ActionToken(), w.agents)
 
 	// Chrome's own default for third-party cookies; where they are blocked the rival does nothing at all.
 	b := browser.Launch(h, w.net, browser.ThirdPartyAllowed, browser.Unwatched())
 	w.tab = b.Tab(h)
 	return w
+}
+
+// about says what the figures were measured with.
+func (w *world) about(o options) string {
+	ctx, cancel := context.WithTimeout(w.tab.Ctx, patience)
+	defer cancel()
+	version, err := chromedp.CallBrowser(ctx, cdpbrowser.GetVersion, cdp.Empty{})
+	if err != nil {
+		w.h.Fatalf("asking for the browser's version: %v", err)
+	}
+	return fmt.Sprintf("%d samples of each kind, round trip %v, %s, %d processors", o.samples, o.rtt, version.Product, runtime.NumCPU())
 }
 
 // serve serves a site over TLS at the far end of a link.
