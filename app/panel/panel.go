@@ -124,17 +124,6 @@ func focusState() {
 
 func (p *Panel) onIntent(app.Context, app.Event) { p.controller.Intent() }
 
-// StatusHTML is the state alone, for a page without any script that asks again by itself. It is true at the moment of the
-// view, so the page must not be kept.
-func StatusHTML(v View) string {
-	v.Now, v.Native = v.Now.UTC(), Mounted
-	w := Say(v)
-	return app.HTMLString(el("main", "page", "status-page").
-		DataSet("state", string(w.State)).
-		DataSet("outcome", string(w.Outcome)).
-		Body(hero(w, clockOf(v, time.Time{}))))
-}
-
 // present reports whether the view's state is the server's present word.
 func present(v View) bool {
 	return v.Link == Live && (v.Native == Mounted || v.Native == NativeBefore)

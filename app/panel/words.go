@@ -205,7 +205,7 @@ func absentWords(v View, before recording.State) (headline, line string) {
 	headline = "Not known"
 	switch {
 	case v.Native != Mounted && v.Native != NativeBefore:
-		line = "This page does not follow the recording by itself."
+		line = "This page may be old."
 	case v.Link == Reconnecting:
 		line = "Reconnecting."
 	case v.Link == OfflineLink:
