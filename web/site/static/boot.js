@@ -44,13 +44,16 @@
   // What is pressed: the program mounts only when nothing is, and not in the time of a double click on a native button.
   const doubleClick = 600;
   let down = 0, lastPress = -1e9;
-  const waiting = [];
-  const busy = () => down > 0 || performance.now() - lastPress < doubleClick;
+  let waiting = [];
   function settle() {
-    if (!waiting.length) return;
-    if (busy()) { setTimeout(settle, 50); return; }
-    waiting.splice(0).forEach(go => go());
+    const since = performance.now() - lastPress;
+    const ready = w => !down && since >= w.after;
+    const go = waiting.filter(ready);
+    waiting = waiting.filter(w => !ready(w));
+    go.forEach(w => w.go());
+    if (waiting.length && !down) setTimeout(settle, 50);
   }
+  const quiet = after => new Promise(go => { waiting.push({after, go}); settle(); });
   const pressed = e => { if (!e.key || e.key === 'Enter' || e.key === ' ') down = 1; };
   // The click comes after the button is let go; a touch's takes a moment.
   const released = e => {
@@ -59,7 +62,7 @@
   };
   for (const type of ['pointerdown', 'keydown']) addEventListener(type, pressed, true);
   for (const type of ['pointerup', 'pointercancel', 'keyup', 'blur']) addEventListener(type, released, true);
-  window.offrecordQuiet = () => new Promise(go => { waiting.push(go); settle(); });
+  window.offrecordQuiet = () => quiet(doubleClick);
 
   // Focus stays on the same control when a panel takes another's place.
   const focused = () => doc.activeElement?.dataset?.control;
@@ -138,26 +141,31 @@
   });
 
   // The native panel's words follow the server while there is no program.
-  let source = null, fetching = false;
+  let source = null, fetching = false, stale = false;
   function listen() {
     if (source || !native()) return;
     source = new EventSource('/api/v1/events');
     for (const type of ['state', 'attempt']) source.addEventListener(type, refresh);
   }
   async function refresh() {
+    stale = true;
     if (fetching || !native()) return;
     fetching = true;
     try {
-      const answer = await fetch('/panel', {credentials: 'same-origin', cache: 'no-store'});
-      if (!answer.ok || answer.redirected) return;
-      const drawn = new DOMParser().parseFromString(await answer.text(), 'text/html').body.firstElementChild;
-      await window.offrecordQuiet();
-      if (!drawn || !native()) return;
-      const control = focused();
-      drawn.dataset.native = why;
-      root.replaceChildren(drawn);
-      refocus(control);
+      while (stale && native()) await draw();
     } catch {} finally { fetching = false; }
+  }
+  async function draw() {
+    stale = false;
+    const answer = await fetch('/panel', {credentials: 'same-origin', cache: 'no-store'});
+    if (!answer.ok || answer.redirected) return;
+    const drawn = new DOMParser().parseFromString(await answer.text(), 'text/html').body.firstElementChild;
+    await quiet(0);
+    if (!drawn || !native()) return;
+    const control = focused();
+    drawn.dataset.native = why;
+    root.replaceChildren(drawn);
+    refocus(control);
   }
 
   // stay leaves the page to its native buttons, or gives it back to them.
@@ -224,7 +232,11 @@
     } catch (error) {
       console.warn('offrecord: the program ended', error);
     }
-    if (started) go._resume = () => {}; // what the program listened to still calls it
+    if (started) { // what the program listened to, and its timers, would still call it
+      go._resume = () => {};
+      go._scheduledTimeouts.forEach(id => clearTimeout(id));
+      go._scheduledTimeouts.clear();
+    }
     stay(started ? 'ended' : 'load', started ? 'ended' : 'refused');
   })();
 })();
