@@ -118,9 +118,23 @@ func (b *browser) Reach(_ string, told func(session.Reach)) {
 	go told(r)
 }
 
-func (b *browser) Online() bool             { return !b.offline }
-func (b *browser) Visible() bool            { return !b.hidden }
-func (b *browser) Cookies() session.Cookies { return b.cookies }
+func (b *browser) Online() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.offline
+}
+
+func (b *browser) Visible() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.hidden
+}
+
+func (b *browser) Cookies() session.Cookies {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cookies
+}
 
 func (b *browser) Keep(key, value string) {
 	b.mu.Lock()
@@ -281,7 +295,25 @@ type tab struct {
 	*session.Controller
 	b *browser
 	s *server
-	v panel.View // the last one shown
+
+	mu sync.Mutex
+	v  panel.View // the last one shown
+}
+
+// shown is the view as it is now.
+func (t *tab) shown() panel.View {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.v
+}
+
+// set changes the surroundings.
+func (t *tab) set(change func(*browser, *server)) {
+	t.b.mu.Lock()
+	defer t.b.mu.Unlock()
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	change(t.b, t.s)
 }
 
 // open runs a controller for the length of the test's bubble. With it every wait ends: the clock is the bubble's.
@@ -296,7 +328,11 @@ func open(t *testing.T, b *browser, s *server) *tab {
 		tab.Run(ctx)
 		close(done)
 	}()
-	stop := tab.Watch(func(v panel.View) { tab.v = v })
+	stop := tab.Watch(func(v panel.View) {
+		tab.mu.Lock()
+		defer tab.mu.Unlock()
+		tab.v = v
+	})
 	t.Cleanup(func() {
 		stop()
 		cancel()
@@ -322,10 +358,11 @@ func (t *tab) signal(sig session.Signal) {
 
 // last is the newest attempt's outcome and evidence, as the panel shows it.
 func (t *tab) last() string {
-	if len(t.v.Attempts) == 0 {
+	attempts := t.shown().Attempts
+	if len(attempts) == 0 {
 		return ""
 	}
-	a := t.v.Attempts[0]
+	a := attempts[0]
 	said := string(a.Action) + " " + string(a.Outcome)
 	if a.Evidence != nil {
 		said += " " + string(a.Evidence.Kind)

@@ -104,9 +104,9 @@ func (c *Controller) deliver(ctx context.Context, k *kept) {
 	wait := retryFirst
 	for {
 		c.mu.Lock()
-		announced, settled, wake := k.Announced, k.Settled, c.wake
-		var report *Report
-		if len(k.Reports) > 0 {
+		body, announced, settled, wake := k.Announcement, k.Announced, k.Settled, c.wake
+		var report *Report // nil while it is yet to be announced, too
+		if announced && len(k.Reports) > 0 {
 			report = &k.Reports[0]
 		}
 		if announced && report == nil && settled {
@@ -124,7 +124,7 @@ func (c *Controller) deliver(ctx context.Context, k *kept) {
 			}
 			continue
 		}
-		err := c.tellServer(ctx, k, report)
+		err := c.tellServer(ctx, k, body, report)
 		if ctx.Err() != nil {
 			return
 		}
@@ -144,16 +144,16 @@ func (c *Controller) deliver(ctx context.Context, k *kept) {
 }
 
 // tellServer makes one try. Its error is one that may pass; what the server refuses for good is given up.
-func (c *Controller) tellServer(ctx context.Context, k *kept, report *Report) error {
+func (c *Controller) tellServer(ctx context.Context, k *kept, body Announcement, report *Report) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var told recording.Attempt
 	var err error
-	announcing := !k.Announced
+	announcing := report == nil
 	if announcing {
-		told, err = c.server.Announce(ctx, k.Announcement)
+		told, err = c.server.Announce(ctx, body)
 	} else {
-		err = c.server.Report(ctx, k.Announcement.ID, *report)
+		err = c.server.Report(ctx, body.ID, *report)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

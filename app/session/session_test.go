@@ -65,7 +65,7 @@ func TestWhatIsSentAndWhatIsSaid(t *testing.T) {
 			[]string{"frame pause"}, []string{"announce pause", "report unknown csp"}, "pause unknown csp", recording.StateUnknown},
 		{"unreachable before and after, after it was reached once", nil,
 			func(t *tab) {
-				t.b.reach = session.Unreached
+				t.set(func(b *browser, _ *server) { b.reach = session.Unreached })
 				t.Pause()
 				t.load()
 				wait(time.Second)
@@ -113,8 +113,8 @@ func TestWhatIsSentAndWhatIsSaid(t *testing.T) {
 				if tab.last() != tt.last {
 					t.Errorf("the last attempt is %q, want %q", tab.last(), tt.last)
 				}
-				if tab.v.Snapshot.State != tt.state {
-					t.Errorf("state %q, want %q", tab.v.Snapshot.State, tt.state)
+				if tab.shown().Snapshot.State != tt.state {
+					t.Errorf("state %q, want %q", tab.shown().Snapshot.State, tt.state)
 				}
 			})
 		})
@@ -125,14 +125,14 @@ func TestAPauseIsKeptUntilTheServerHasIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, s := newBrowser(), newServer()
 		tab := open(t, b, s)
-		s.down = true
+		tab.set(func(_ *browser, s *server) { s.down = true })
 		s.stream(session.Event{Lost: true})
 		tab.Pause()
 		tab.load()
-		asked := tab.v.Attempts[0].RequestedAt
+		asked := tab.shown().Attempts[0].RequestedAt
 		wait(time.Minute)
-		if tab.v.Link != panel.Reconnecting || tab.v.Notice == "" {
-			t.Errorf("link %q, notice %q", tab.v.Link, tab.v.Notice)
+		if tab.shown().Link != panel.Reconnecting || tab.shown().Notice == "" {
+			t.Errorf("link %q, notice %q", tab.shown().Link, tab.shown().Notice)
 		}
 		if len(b.store) != 1 {
 			t.Fatalf("%d attempts are kept", len(b.store))
@@ -163,11 +163,11 @@ func TestAPauseIsKeptUntilTheServerHasIt(t *testing.T) {
 func TestAReconnectionDeliversAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tab := open(t, newBrowser(), newServer())
-		tab.s.down = true
+		tab.set(func(_ *browser, s *server) { s.down = true })
 		tab.s.stream(session.Event{Lost: true})
 		tab.Pause()
 		wait(20 * time.Second) // deep in the backoff
-		tab.s.down = false
+		tab.set(func(_ *browser, s *server) { s.down = false })
 		tab.s.stream(session.Event{Snapshot: tab.s.snapshot()})
 		synctest.Wait()
 		if got := tab.s.heard(); len(got) == 0 || got[0] != "announce pause" {
@@ -183,14 +183,14 @@ func TestAResumeThatCantBeWrittenDownWaitsForTheAgent(t *testing.T) {
 				b, s := newBrowser(), newServer()
 				s.route.Session.Transport = transport
 				tab := open(t, b, s)
-				s.refusal = &session.Problem{Status: 503, Code: "log_unavailable"}
+				tab.set(func(_ *browser, s *server) { s.refusal = &session.Problem{Status: 503, Code: "log_unavailable"} })
 				tab.Resume()
 				synctest.Wait()
 				if slices.Contains(b.did(), "frame resume") || slices.Contains(b.did(), "go resume") {
 					t.Fatalf("it was sent: %q", b.did())
 				}
-				if !tab.v.CanResumeWithoutRecord || tab.v.Attempts[0].Outcome != recording.Failed {
-					t.Fatalf("%+v", tab.v.Attempts[0])
+				if !tab.shown().CanResumeWithoutRecord || tab.shown().Attempts[0].Outcome != recording.Failed {
+					t.Fatalf("%+v", tab.shown().Attempts[0])
 				}
 				for _, w := range b.windows {
 					if !w.closed {
@@ -202,10 +202,10 @@ func TestAResumeThatCantBeWrittenDownWaitsForTheAgent(t *testing.T) {
 				if did := b.did(); did[len(did)-1] != "frame resume" && did[len(did)-1] != "go resume" {
 					t.Errorf("the browser did %q", did)
 				}
-				if tab.v.CanResumeWithoutRecord {
+				if tab.shown().CanResumeWithoutRecord {
 					t.Error("the question is still asked")
 				}
-				s.refusal = nil
+				tab.set(func(_ *browser, s *server) { s.refusal = nil })
 				wait(time.Minute)
 				flagged := 0
 				for _, a := range s.bodies {
@@ -229,8 +229,8 @@ func TestAPauseGoesOnceMoreAfterAnOlderResume(t *testing.T) {
 			synctest.Wait()
 			tab.Pause()
 			tab.load() // of the pause
-			if tab.v.Attempts[0].Settled() {
-				t.Errorf("settled as %q while the resume is under way", tab.v.Attempts[0].Outcome)
+			if tab.shown().Attempts[0].Settled() {
+				t.Errorf("settled as %q while the resume is under way", tab.shown().Attempts[0].Outcome)
 			}
 			tab.b.frames[0].tell(session.Signal{})
 			synctest.Wait()
@@ -256,7 +256,7 @@ func TestAPauseGoesOnceMoreAfterAnOlderResume(t *testing.T) {
 			tab.Resume()
 			synctest.Wait()
 			tab.Pause()
-			b.blocked = true // no press, no window
+			tab.set(func(b *browser, _ *server) { b.blocked = true }) // no press, no window
 			b.windows[1].Close()
 			wait(100 * time.Millisecond)
 			b.windows[0].Close()
@@ -288,15 +288,15 @@ func TestTheServersWordWinsWhileItIsHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tab := open(t, newBrowser(), newServer())
 		tab.Pause()
-		id := tab.v.Attempts[0].ID
+		id := tab.shown().Attempts[0].ID
 		decided := time.Now().UTC()
-		a := tab.v.Attempts[0]
+		a := tab.shown().Attempts[0]
 		a.Outcome, a.DecidedAt = recording.Confirmed, &decided
 		snapshot := tab.s.snapshot()
 		snapshot.State, snapshot.Attempt = recording.Paused, &a
 		tab.s.stream(session.Event{Snapshot: snapshot})
-		if tab.v.Snapshot.State != recording.Paused || tab.v.Attempts[0].ID != id {
-			t.Errorf("state %q", tab.v.Snapshot.State)
+		if tab.shown().Snapshot.State != recording.Paused || tab.shown().Attempts[0].ID != id {
+			t.Errorf("state %q", tab.shown().Snapshot.State)
 		}
 		if !tab.b.frames[0].removed {
 			t.Error("the frame is left")
@@ -304,8 +304,8 @@ func TestTheServersWordWinsWhileItIsHeard(t *testing.T) {
 		// What happens here afterwards is above it.
 		wait(time.Second)
 		tab.Resume()
-		if tab.v.Snapshot.State != recording.Resuming {
-			t.Errorf("state %q after a press", tab.v.Snapshot.State)
+		if tab.shown().Snapshot.State != recording.Resuming {
+			t.Errorf("state %q after a press", tab.shown().Snapshot.State)
 		}
 	})
 }
@@ -318,8 +318,8 @@ func TestAnotherTabDoesNotSendAgain(t *testing.T) {
 		first, second := open(t, one, s), open(t, two, s)
 		first.Pause()
 		synctest.Wait()
-		if second.v.Snapshot.State != recording.Pausing {
-			t.Errorf("the other tab shows %q", second.v.Snapshot.State)
+		if second.shown().Snapshot.State != recording.Pausing {
+			t.Errorf("the other tab shows %q", second.shown().Snapshot.State)
 		}
 		second.Pause()
 		if did := two.did(); len(did) != 0 {
@@ -342,7 +342,7 @@ func TestAPeerCantClaimAnEffect(t *testing.T) {
 			`nonsense`,
 		} {
 			tab.b.listener.Heard(message)
-			if len(tab.v.Attempts) != 0 {
+			if len(tab.shown().Attempts) != 0 {
 				t.Errorf("%s was taken for true", message)
 			}
 		}
@@ -374,7 +374,7 @@ func TestReadiness(t *testing.T) {
 					tt.prepare(b, s)
 				}
 				tab := open(t, b, s)
-				r := tab.v.Readiness
+				r := tab.shown().Readiness
 				if !r.Checked || r.Ready != tt.ready || !strings.Contains(strings.Join(r.Because, " "), tt.because) || r.Ready != (len(r.Because) == 0) {
 					t.Errorf("%+v", r)
 				}
@@ -407,7 +407,7 @@ func TestWarmingIsBounded(t *testing.T) {
 		if n := tab.b.count("warm"); n != before+1 {
 			t.Errorf("a call's start warmed %d times", n-before)
 		}
-		tab.b.hidden = true
+		tab.set(func(b *browser, _ *server) { b.hidden = true })
 		before = tab.b.count("warm")
 		wait(time.Hour)
 		if n := tab.b.count("warm"); n != before {
@@ -427,7 +427,7 @@ func TestAThousandCyclesLeaveNothing(t *testing.T) {
 			synctest.Wait()
 			tab.load()
 			wait(time.Second)
-			if n := len(tab.v.Attempts); n > 20 {
+			if n := len(tab.shown().Attempts); n > 20 {
 				t.Fatalf("cycle %d: %d attempts in the view", i, n)
 			}
 		}
