@@ -3,6 +3,7 @@ package center
 import (
 	"embed"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
@@ -131,7 +132,7 @@ func (p *Page) state(w http.ResponseWriter, _ *http.Request) {
 		case r.Dropped:
 			answer = "dropped"
 		case r.Status != 0:
-			answer = http.StatusText(r.Status)
+			answer = fmt.Sprint(r.Status, " ", http.StatusText(r.Status))
 		}
 		state.Rows = append(state.Rows, row{r.At, r.Agent, r.Asked, answer, effects[r.Seq]})
 	}

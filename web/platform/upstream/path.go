@@ -1,12 +1,15 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
+
+var errSegment = errors.New("an id that is empty, made of dots or unprintable can't be part of an address")
 
 // Join puts segments below an address, each as exactly one segment of the path, whatever it holds. Segments come from
 // outside (email addresses, agent and call ids): empty ones, "." and "..", which servers and proxies take out of a path,
@@ -16,7 +19,7 @@ func Join(base *url.URL, segments ...string) (*url.URL, error) {
 	before := strings.Count(raw, "/")
 	for _, s := range segments {
 		if s == "" || s == "." || s == ".." || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-			return nil, fmt.Errorf("%q can't be part of an address", s)
+			return nil, errSegment // it isn't quoted: it may be what a platform wrote
 		}
 		// A plus is itself in a path, but a server that reads it as in a form would see a space.
 		raw += "/" + strings.ReplaceAll(url.PathEscape(s), "+", "%2B")

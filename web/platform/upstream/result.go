@@ -14,7 +14,7 @@ func Failure(who string, err error) platform.Result {
 	r := platform.Result{Outcome: recording.Failed, Retry: platform.DidNotAct, Err: err}
 	var sent *Error
 	var token *TokenError
-	why := "the request couldn't be made"
+	var why string
 	switch {
 	case errors.As(err, &token) && token.Denied:
 		r.Outcome, r.Retry, r.HTTPStatus, r.Said = recording.Denied, platform.Never, token.Status, platform.StatusText(token.Status)
@@ -35,6 +35,8 @@ func Failure(who string, err error) platform.Result {
 		why = said(sent.Err)
 	default: // the request couldn't be built
 		r.Retry = platform.Never
+		r.Detail = who + " can't be asked about this agent or call (" + err.Error() + "), nothing was sent: tell an administrator to check agent_id, and use " + who + "'s own screen."
+		return r
 	}
 	r.Detail = who + " couldn't be reached (" + why + "), nothing was sent: try again, or use " + who + "'s own screen."
 	return r
