@@ -42,12 +42,17 @@ type check struct {
 
 type version struct{}
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
 
 // exit is what kong ends with; it is caught in run.
 type exit int
 
-func run(args []string, out, complaints io.Writer) (status int) {
+func run(ctx context.Context, args []string, out, complaints io.Writer) (status int) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			e, ok := cause.(exit)
@@ -68,8 +73,6 @@ func run(args []string, out, complaints io.Writer) (status int) {
 		fmt.Fprintln(complaints, "offrecord:", err)
 		return usage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	switch chosen := command.Selected().Target.Interface().(type) {
 	case serve:
 		return chosen.run(ctx, out, complaints)

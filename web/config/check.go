@@ -338,6 +338,14 @@ func (p *parser) warnings(c *Config) []Finding {
 				warn(path+"."+key, key+" isn't supported by this version: a pause has no limit.")
 			}
 		}
+		switch {
+		case x.Kind != EightByEight:
+			warn(path+".kind", "The server route isn't built in this version, and "+string(x.Kind)+" has no other: its agents can't act.")
+		case x.Combine:
+			warn(path+".combine", "combine isn't supported by this version: nothing confirms what the browser fires.")
+		case !slices.Contains(x.Routes, recording.RouteSession):
+			warn(path+".routes", "The server route isn't built in this version: agents of this platform can't act.")
+		}
 		if !x.DataToken.IsZero() || given(path+".data_tenant") {
 			warn(path, "The Recordings API isn't used by this version: data_token and data_tenant do nothing.")
 		}

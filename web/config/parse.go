@@ -156,8 +156,10 @@ func (p *parser) walk(path string, n *yaml.Node) {
 	case yaml.AliasNode:
 		p.add(n.Line, "Anchors and aliases aren't supported: write the value out.")
 	case yaml.ScalarNode:
-		whole := variable.FindString(n.Value)
-		p.fromEnv[path] = whole != "" && whole == n.Value
+		if whole := variable.FindString(n.Value); whole != "" && whole == n.Value {
+			p.fromEnv[path] = true
+			n.Tag, n.Style = "", 0 // the variable's own text says whether it is a number or a truth value
+		}
 		n.Value = variable.ReplaceAllStringFunc(n.Value, func(reference string) string {
 			name := reference[2 : len(reference)-1]
 			if !plainName.MatchString(name) {
@@ -168,9 +170,6 @@ func (p *parser) walk(path string, n *yaml.Node) {
 			if !ok || value == "" {
 				p.add(n.Line, "The environment variable "+name+" isn't set: set it, or write the value or a *_file.")
 				return ""
-			}
-			if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 && n.Tag == "!!str" {
-				n.Tag = "" // the value decides: a variable may be a number or a truth value
 			}
 			return value
 		})

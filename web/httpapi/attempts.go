@@ -39,7 +39,7 @@ func (a *API) sessionRoute(w http.ResponseWriter, r *request) error {
 		Session          session           `json:"session"`
 		Combine          bool              `json:"combine"`
 		AttemptTimeoutMS int64             `json:"attempt_timeout_ms"`
-	}{p.Name, p.Kind, []recording.Route{recording.RouteSession}, session{s.URL, s.Token.Reveal(), s.Method, s.Transport, s.WarmURL}, p.Combine,
+	}{p.Name, p.Kind, []recording.Route{recording.RouteSession}, session{s.URL, s.Token.Reveal(), s.Method, s.Transport, s.WarmURL}, false,
 		int64(p.AttemptTimeout / time.Millisecond)})
 }
 

@@ -26,9 +26,7 @@ type Platform struct {
 	Name string
 	Kind string
 	// Session is the session route; nil where the platform has none.
-	Session platform.Sessioner
-	// Combine says that the server confirms what the session fires.
-	Combine        bool
+	Session        platform.Sessioner
 	AttemptTimeout time.Duration
 }
 

@@ -1,0 +1,312 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"offrecord/app/recording"
+	"offrecord/web/config"
+	"offrecord/web/identity"
+)
+
+const canary = "canary-77aa10-secret"
+
+// good is the smallest configuration that is.
+const good = `listen: 127.0.0.1:8080
+identity: {demo: true}
+platforms:
+  - name: acme
+    kind: 8x8
+    base_url: https://vcc-na4.8x8.com
+    tenant: acme01
+    action_token_file: token
+agents:
+  - {email: bill@acme.example, platform: acme}
+`
+
+// environment has a directory with the files token, empty, cert.pem and key.pem, and the variable TOKEN.
+func environment(t testing.TB) config.Environment {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"token": canary + "\n", "empty": "\n", "cert.pem": "x", "key.pem": "x"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return config.Environment{Dir: dir, Getenv: func(name string) (string, bool) {
+		value, ok := map[string]string{"TOKEN": canary, "LISTEN": "127.0.0.1:8080", "EMPTY": "", "TRY": "3s", "TRUE": "true"}[name]
+		return value, ok
+	}}
+}
+
+func TestTheSmallestConfiguration(t *testing.T) {
+	c, err := config.Parse([]byte(good), environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ok := c.Platform("acme")
+	if !ok || p.ActionToken.Reveal() != canary || p.Session.Transport != recording.TransportAuto || p.Session.Method != "GET" ||
+		p.Timeouts != (config.Timeouts{Try: 5 * time.Second, Attempt: 15 * time.Second}) || len(p.Routes) != 2 {
+		t.Errorf("the platform: %+v", p)
+	}
+	if c.Agents[0].Role != identity.Agent || c.Secure() || len(c.Warnings) != 0 {
+		t.Errorf("%+v", c)
+	}
+	if text := fmt.Sprintf("%v %+v %#v %v", c, c, c, p); strings.Contains(text, canary) {
+		t.Error("printing the configuration gives the token away")
+	}
+}
+
+func TestEverySettingOfTheDesign(t *testing.T) {
+	text := `
+listen: ${LISTEN}
+metrics_listen: 127.0.0.1:9090
+public_url: https://offrecord.localhost
+tls: {cert_file: cert.pem, key_file: key.pem}
+store: sqlite:offrecord.db
+spool: offrecord.spool
+retention: 8760h
+audit: {signing_key_file: token, checkpoint_file: checkpoints, hash_identifiers: "${TRUE}"}
+alerts: {webhook: https://alerts.example.com/x, secret_file: token}
+embed_origins: [https://acme.my.salesforce.com]
+identity: {demo: true}
+platforms:
+  - name: acme
+    kind: 8x8
+    base_url: https://vcc-na4.8x8.com
+    tenant: acme01
+    data_tenant: acme
+    action_token: ${TOKEN}
+    data_token_file: token
+    routes: [session, server]
+    combine: true
+    session: {transport: popup, method: POST}
+    max_pause: 3m
+    on_max_pause: alert
+    max_extensions: 1
+    timeouts: {try: "${TRY}", attempt: 15s}
+  - name: emea
+    kind: vonage
+    base_url: https://emea.cc.vonage.com
+    account: a1b2c3d4e5
+    token_url: https://emea.cc.vonage.com/Auth/connect/token
+    scope: x
+    client_id: id
+    client_secret_file: token
+    token_auth: basic
+  - name: cx
+    kind: cxone
+    base_url: https://api-na1.niceincontact.com
+    token_url: https://na1.nice-incontact.com/authentication/v1/token/access-key
+    access_key_id: id
+    access_key_secret_file: token
+    pause_with: stop
+    media_type: voiceAndScreen
+    api: document
+agents:
+  - {email: bill@acme.example, role: agent, platform: acme, agent_id: bill}
+  - {email: vera@acme.example, role: supervisor, platform: acme}
+  - {email: ann@acme.example, role: admin}
+`
+	c, err := config.Parse([]byte(text), environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Platforms[0].Timeouts.Try != 3*time.Second || c.Platforms[1].ClientSecret.Reveal() != canary || c.Platforms[2].AccessKeySecret.Reveal() != canary ||
+		!c.Secure() || c.Audit.SigningKey.Reveal() != canary || c.Alerts.Key.Reveal() != canary || !c.Audit.HashIdentifiers {
+		t.Errorf("%+v", c)
+	}
+	// What isn't done is said, one line each.
+	warned := map[string]bool{}
+	for _, w := range c.Warnings {
+		if w.Line == 0 || !strings.HasSuffix(w.Text, ".") {
+			t.Errorf("warning %+v", w)
+		}
+		word, _, _ := strings.Cut(w.Text, " ")
+		warned[word] = true
+	}
+	for _, key := range []string{"store", "spool", "retention", "audit", "alerts", "embed_origins", "combine", "max_pause", "on_max_pause", "max_extensions"} {
+		if !warned[key] {
+			t.Errorf("no warning of %s: %v", key, c.Warnings)
+		}
+	}
+}
+
+// TestWhatIsRefused changes one line of the good configuration each time.
+func TestWhatIsRefused(t *testing.T) {
+	tests := []struct {
+		name, old, new string
+		line           int
+		says           string
+	}{
+		{"an unknown key", "listen:", "listne:", 1, `"listne" isn't known`},
+		{"an unknown key deep inside", "    tenant: acme01", "    tenannt: acme01", 7, `"tenannt" isn't known`},
+		{"a key twice", "    tenant: acme01", "    tenant: acme01\n    tenant: acme02", 8, "twice"},
+		{"no YAML", "identity: {demo: true}", "identity: {demo: true", 0, "isn't YAML"},
+		{"a wrong type", "identity: {demo: true}", "identity: {demo: maybe}", 2, "true or false"},
+		{"an anchor", "    tenant: acme01", "    tenant: &x acme01\n    data_tenant: *x", 8, "aliases"},
+		{"a merged mapping", "    tenant: acme01", "    tenant: acme01\n    <<: {kind: vonage}", 8, "Merged"},
+		{"two documents", "agents:", "---\nagents:", 0, "more than one document"},
+		{"a variable that isn't set", "tenant: acme01", "tenant: ${NOWHERE}", 7, "NOWHERE isn't set"},
+		{"a variable that is empty", "tenant: acme01", "tenant: ${EMPTY}", 7, "EMPTY isn't set"},
+		{"a variable's name that is none", "tenant: acme01", "tenant: ${a b}", 7, "name of an environment variable"},
+		{"a secret in the file", "action_token_file: token", "action_token: " + canary, 8, "must not stand in this file"},
+		{"a secret partly in the file", "action_token_file: token", "action_token: x${TOKEN}", 8, "must not stand in this file"},
+		{"a secret twice", "action_token_file: token", "action_token_file: token\n    action_token: ${TOKEN}", 9, "keep one"},
+		{"no secret", "    action_token_file: token\n", "", 4, "action_token_file is missing"},
+		{"a secret's file that isn't there", "_file: token", "_file: " + canary, 8, "can't be opened"},
+		{"a secret's file that is empty", "_file: token", "_file: empty", 8, "empty"},
+		{"no address", "https://vcc-na4.8x8.com", "vcc-na4.8x8.com", 6, "isn't an address"},
+		{"another scheme", "https://vcc-na4.8x8.com", "ftp://vcc-na4.8x8.com", 6, "isn't an address"},
+		{"a password in an address", "https://vcc-na4.8x8.com", "https://u:" + canary + "@vcc-na4.8x8.com", 6, "password"},
+		{"a query in an address", "https://vcc-na4.8x8.com", "https://vcc-na4.8x8.com?x=1", 6, "before ? and #"},
+		{"a port that is none", "https://vcc-na4.8x8.com", "https://vcc-na4.8x8.com:70000", 6, "65535"},
+		{"plain http", "https://vcc-na4.8x8.com", "http://vcc-na4.8x8.com", 6, "loopback only"},
+		{"a name that looks like loopback", "https://vcc-na4.8x8.com", "http://localhost.evil.example", 6, "loopback only"},
+		{"no base_url", "    base_url: https://vcc-na4.8x8.com\n", "", 4, "base_url is missing"},
+		{"an unknown kind", "kind: 8x8", "kind: zoom", 5, "8x8, vonage or cxone"},
+		{"another kind's setting", "    tenant: acme01", "    tenant: acme01\n    pause_with: mask", 8, "no setting of 8x8"},
+		{"a platform twice", "agents:", "  - {name: acme, kind: 8x8, base_url: 'https://x.example', tenant: a, action_token_file: token}\nagents:", 9, "on line 4"},
+		{"a name for a URL", "name: acme", "name: a/b", 4, "letters, digits"},
+		{"a tenant with a slash", "tenant: acme01", "tenant: ../x", 7, "letters, digits"},
+		{"an unknown route", "    tenant: acme01", "    tenant: acme01\n    routes: [session, carrier]", 8, "session or server"},
+		{"no route", "    tenant: acme01", "    tenant: acme01\n    routes: []", 8, "session, server or both"},
+		{"a combination of one", "    tenant: acme01", "    tenant: acme01\n    routes: [session]\n    combine: true", 9, "both routes"},
+		{"an unknown transport", "    tenant: acme01", "    tenant: acme01\n    session: {transport: pigeon}", 8, "auto, iframe or popup"},
+		{"an unknown method", "    tenant: acme01", "    tenant: acme01\n    session: {method: PUT}", 8, "GET or POST"},
+		{"a limit without its length", "    tenant: acme01", "    tenant: acme01\n    on_max_pause: resume", 4, "need max_pause"},
+		{"a try longer than the attempt", "    tenant: acme01", "    tenant: acme01\n    timeouts: {try: 20s, attempt: 10s}", 8, "longer than the whole attempt"},
+		{"an attempt without end", "    tenant: acme01", "    tenant: acme01\n    timeouts: {attempt: 1h}", 8, "within 2m"},
+		{"a duration that is none", "    tenant: acme01", "    tenant: acme01\n    timeouts: {attempt: soon}", 8, "a duration"},
+		{"an agent twice", "platform: acme}\n", "platform: acme}\n  - {email: BILL@acme.example, platform: acme}\n", 11, "on line 10"},
+		{"no email", "email: bill@acme.example", "email: bill", 10, "an address such as"},
+		{"an unknown role", "platform: acme}", "platform: acme, role: god}", 10, "agent, supervisor or admin"},
+		{"an unknown platform", "platform: acme}", "platform: acne}", 10, "name of one of platforms"},
+		{"an agent's id with a slash", "platform: acme}", "platform: acme, agent_id: a/b}", 10, "without slashes"},
+		{"an agent's id of dots", "platform: acme}", "platform: acme, agent_id: ..}", 10, "without slashes"},
+		{"plain http off loopback", "127.0.0.1:8080", "0.0.0.0:8080", 1, "loopback only"},
+		{"every address", "127.0.0.1:8080", ":8080", 1, "loopback only"},
+		{"the demo off loopback", "127.0.0.1:8080", "192.0.2.1:8080", 2, "for loopback only"},
+		{"the demo behind a proxy", "identity:", "trusted_proxies: [10.0.0.0/8]\nidentity:", 3, "trusted_proxies out"},
+		{"the demo under a public name", "identity:", "public_url: https://offrecord.example\nidentity:", 3, "loopback name"},
+		{"a listener that is none", "127.0.0.1:8080", "8080", 1, "a host and a port"},
+		{"metrics in public", "identity:", "metrics_listen: 127.0.0.1:8080\nidentity:", 2, "port of its own"},
+		{"a path in public_url", "identity:", "public_url: http://localhost/x\nidentity:", 2, "no path"},
+		{"half of tls", "identity:", "tls: {cert_file: cert.pem}\nidentity:", 2, "key_file is missing"},
+		{"everyone is a proxy", "identity:", "trusted_proxies: [0.0.0.0/0]\nidentity:", 2, "everyone"},
+		{"a proxy that is no network", "identity:", "trusted_proxies: [nginx]\nidentity:", 2, "a network such as"},
+		{"an origin with a path", "identity:", "embed_origins: [https://crm.example/x]\nidentity:", 2, "no more"},
+		{"any origin", "identity:", "embed_origins: ['https://*.example']\nidentity:", 2, "no more"},
+		{"an origin in plain http", "identity:", "embed_origins: [http://crm.example]\nidentity:", 2, "loopback only"},
+		{"a short retention", "identity:", "retention: 1h\nidentity:", 2, "at least 24h"},
+		{"another store", "identity:", "store: postgres://x\nidentity:", 2, "isn't supported"},
+		{"nobody can log in", "identity: {demo: true}", "identity: {}", 2, "Nobody could log in"},
+		{"a log-in that isn't there yet", "{demo: true}", "{oidc: {issuer: https://id.example, client_id: x, client_secret_file: token}}", 2, "isn't supported by this version"},
+		{"an embed token", "{demo: true}", "{embed_jwt: {issuer: x, audience: y, secret_file: token}}", 2, "isn't supported by this version"},
+		{"a proxy's header", "{demo: true}", "{proxy: {header: X-Email, trusted_cidrs: [10.0.0.0/8]}}", 2, "isn't supported by this version"},
+		{"a proxy's header from anyone", "{demo: true}", "{proxy: {header: X-Email}}", 2, "needs trusted_cidrs"},
+		{"no platform", "platforms:", "platforms: []\nx:", 4, `"x" isn't known`},
+		{"alerts to nobody", "identity:", "alerts: {secret_file: token}\nidentity:", 2, "needs webhook"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(good, tt.old) {
+				t.Fatalf("%q isn't in the good one", tt.old)
+			}
+			text := strings.Replace(good, tt.old, tt.new, 1)
+			c, err := config.Parse([]byte(text), environment(t))
+			var findings config.Findings
+			if c != nil || !errors.As(err, &findings) || len(findings) == 0 {
+				t.Fatalf("it was taken: %v", err)
+			}
+			found := false
+			for _, f := range findings {
+				if strings.Contains(f.Text, tt.says) && (tt.line == 0 || f.Line == tt.line) {
+					found = true
+				}
+				if !strings.HasSuffix(f.Text, ".") {
+					t.Errorf("no sentence: %q", f.Text)
+				}
+			}
+			if !found {
+				t.Errorf("no finding on line %d that says %q:\n%v", tt.line, tt.says, err)
+			}
+			if strings.Contains(err.Error(), canary) {
+				t.Errorf("a finding repeats a value: %v", err)
+			}
+		})
+	}
+}
+
+func TestAllFindingsAreReportedAtOnce(t *testing.T) {
+	text := strings.NewReplacer("https://vcc", "http://vcc", "tenant: acme01", "tenant: a/b", "bill@acme.example", "bill", "_file: token", "_file: nowhere").Replace(good)
+	_, err := config.Parse([]byte(text), environment(t))
+	var findings config.Findings
+	if !errors.As(err, &findings) || len(findings) != 4 {
+		t.Errorf("%v", err)
+	}
+	for i := 1; i < len(findings); i++ {
+		if findings[i].Line < findings[i-1].Line {
+			t.Errorf("not in the file's order:\n%v", err)
+		}
+	}
+	_, err = config.Parse([]byte("listne: x\nidentity: {demo: maybe}\nfoo: 1\n"), environment(t))
+	if !errors.As(err, &findings) || len(findings) != 3 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1": true, "127.8.9.10": true, "::1": true, "[::1]": true, "localhost": true, "LOCALHOST": true, "panel.localhost": true, "a.b.localhost.": true,
+		"::ffff:127.0.0.1": true, "0.0.0.0": false, "localhost.example": false, "127.0.0.1.example": false, "notlocalhost": false, "": false, "128.0.0.1": false, "::": false,
+	} {
+		if got := config.IsLoopback(host); got != want {
+			t.Errorf("%q: %v", host, got)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := environment(t).Dir
+	file := filepath.Join(dir, "offrecord.yaml")
+	if err := os.WriteFile(file, []byte(good), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(file); err != nil {
+		t.Error(err) // the token's file is found beside it
+	}
+	if _, err := config.Load(file + "x"); err == nil {
+		t.Error("a file that isn't there was loaded")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte("listen: ${LISTEN}\nplatforms: [{name: a, kind: vonage, base_url: 'https://x'}]\nagents: [{email: a@b}]\n"))
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Add([]byte("tls:\n  ? [a]\n  : b\n"))
+	f.Add([]byte("identity: null\nplatforms: [null]\nagents: [~, {}]\n"))
+	env := environment(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := config.Parse(text, env)
+		if err == nil {
+			if len(c.Agents) == 0 || len(c.Platforms) == 0 || !c.Identity.Demo {
+				t.Errorf("nobody could use it: %+v", c)
+			}
+			return
+		}
+		var findings config.Findings
+		if c != nil || !errors.As(err, &findings) || len(findings) == 0 {
+			t.Errorf("refused without a finding: %v", err)
+		}
+		if strings.Contains(err.Error(), canary) {
+			t.Errorf("a finding repeats a secret: %v", err)
+		}
+	})
+}

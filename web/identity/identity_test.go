@@ -1,0 +1,132 @@
+package identity_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"offrecord/web/identity"
+)
+
+var (
+	bill = identity.Principal{Email: "bill@acme.example", Role: identity.Agent, Platform: "acme", AgentID: "bill"}
+	jo   = identity.Principal{Email: "jo@acme.example", Role: identity.Supervisor}
+)
+
+func TestTheDirectoryFoldsAddresses(t *testing.T) {
+	d := identity.NewDirectory([]identity.Principal{bill, {Email: "BILL@acme.example", Role: identity.Admin}, jo})
+	for _, email := range []string{"bill@acme.example", "Bill@ACME.example", " bill@acme.example "} {
+		if p, ok := d.Find(email); !ok || p != bill {
+			t.Errorf("%q: %+v %v", email, p, ok)
+		}
+	}
+	if _, ok := d.Find(""); ok || len(d.All()) != 2 {
+		t.Error("nobody was found, or somebody twice")
+	}
+}
+
+func TestASessionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := identity.NewSessions()
+		token := s.Begin(bill, "")
+		if p, ok := s.Use(token); !ok || p != bill {
+			t.Fatalf("%+v %v", p, ok)
+		}
+		time.Sleep(identity.MaxIdle - time.Second)
+		if _, ok := s.Use(token); !ok {
+			t.Error("it ended before its idle time")
+		}
+		time.Sleep(identity.MaxIdle)
+		if _, ok := s.Use(token); ok {
+			t.Error("it outlived its idle time")
+		}
+
+		token = s.Begin(bill, "")
+		for range identity.MaxAge / time.Hour {
+			if _, ok := s.Use(token); !ok {
+				t.Fatal("a used session ended early")
+			}
+			time.Sleep(time.Hour)
+		}
+		if _, ok := s.Use(token); ok {
+			t.Error("it outlived its whole time")
+		}
+
+		token = s.Begin(bill, "")
+		s.End(token)
+		s.End("nonsense")
+		if _, ok := s.Use(token); ok {
+			t.Error("it outlived its log-out")
+		}
+	})
+}
+
+func TestALogInEndsTheSessionItCameWith(t *testing.T) {
+	s := identity.NewSessions()
+	planted := s.Begin(jo, "")
+	token := s.Begin(bill, planted)
+	if _, ok := s.Use(planted); ok || token == planted {
+		t.Error("the planted session lives")
+	}
+}
+
+func TestTokensAreLongAndDiffer(t *testing.T) {
+	s := identity.NewSessions()
+	seen := map[string]bool{}
+	for range 100 {
+		token := s.Begin(bill, "")
+		if len(token) < 43 || seen[token] {
+			t.Fatalf("token %q", token)
+		}
+		seen[token] = true
+	}
+	if _, ok := s.Use(""); ok {
+		t.Error("no token is a session")
+	}
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	s := identity.NewSessions()
+	var tokens []string
+	for range 40 {
+		tokens = append(tokens, s.Begin(bill, ""))
+	}
+	other := s.Begin(jo, "")
+	if _, ok := s.Use(tokens[0]); ok {
+		t.Error("the oldest lives")
+	}
+	for _, token := range []string{tokens[39], tokens[8], other} {
+		if _, ok := s.Use(token); !ok {
+			t.Error("a newer one gave way")
+		}
+	}
+}
+
+func TestTheDemoReadsJSONAndForms(t *testing.T) {
+	const form, asJSON = "application/x-www-form-urlencoded", "application/json; charset=utf-8"
+	tests := []struct{ name, contentType, body, email string }{
+		{"JSON", asJSON, `{"email":"bill@acme.example"}`, "bill@acme.example"},
+		{"a form", form, "email=bill%40acme.example", "bill@acme.example"},
+		{"an empty form", form, "", ""},
+		{"an empty object", asJSON, "{}", ""},
+		{"nonsense", asJSON, "[", ""},
+		{"a form that is none", form, "%zz", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/login/demo?email=eve@evil.example", strings.NewReader(tt.body))
+			r.Header.Set("Content-Type", tt.contentType)
+			email, err := identity.Demo{}.Authenticate(r)
+			if email != tt.email || (err == nil) != (tt.email != "") {
+				t.Errorf("%q, %v", email, err)
+			}
+			if tt.body == "" && !errors.Is(err, identity.ErrNoCredentials) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
