@@ -21,18 +21,25 @@ const (
 // events is GET /api/v1/events: server-sent events as the HTML standard has them. The first is the whole state. A stream
 // ends when the server shuts down, when its session ends, and when its reader falls behind; browsers come back by themselves.
 func (a *API) events(w http.ResponseWriter, r *request) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Time{}) // the server's is for requests; it would end the stream
 	watcher := a.Dispatcher.Watch(r.agent(), a.lastSeen(r.Header.Get("Last-Event-ID")))
 	defer watcher.Stop()
-	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
 	send := func(format string, args ...any) error {
 		control.SetWriteDeadline(time.Now().Add(eventTime))
 		if _, err := fmt.Fprintf(w, format, args...); err != nil {
 			return err
 		}
-		return control.Flush()
+		err := control.Flush()
+		// Over HTTP/2 a write deadline ends the stream when it passes, whether anything is being written or not.
+		control.SetWriteDeadline(time.Time{})
+		return err
 	}
 	if err := send("retry: 1000\n\n"); err != nil {
 		return err
