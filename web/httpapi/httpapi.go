@@ -49,6 +49,9 @@ type Options struct {
 	Ambient []identity.Authenticator
 	// Probe answers below /probe/, where a page finds out which cookies the browser sends; optional.
 	Probe http.Handler
+	// Host says whether a request's Host (without its port) is one of this server's names; optional. Where a log-in needs no
+	// secret, a page whose own name was pointed at this machine (DNS rebinding) must not pass for ours.
+	Host func(string) bool
 	// Ready says why the server can't serve yet; optional.
 	Ready func() error
 	// TrustedProxies may say by X-Forwarded-For where a request comes from; optional.
@@ -77,6 +80,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, int, time.Duration) {}
+	}
+	if o.Host == nil {
+		o.Host = func(string) bool { return true }
 	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }

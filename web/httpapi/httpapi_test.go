@@ -725,6 +725,19 @@ func TestAForwardedAddressCountsOnlyFromATrustedProxy(t *testing.T) {
 	}
 }
 
+func TestAServerOfOtherNames(t *testing.T) {
+	h := build(t, func(o *httpapi.Options) { o.Host = func(host string) bool { return host == "example.com" } }, nil)
+	for host, status := range map[string]int{"example.com": 200, "example.com:8080": 200, "rebound.evil.example:8080": 421} {
+		r := httptest.NewRequest("GET", "/login", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("%s: %d", host, w.Code)
+		}
+	}
+}
+
 func FuzzBodies(f *testing.F) {
 	f.Add("/api/v1/attempts", announcement(id1, "pause"))
 	f.Add("/api/v1/attempts", `{"id":"`+id1+`","action":"resume","transport":"popup","reason":"x","call":"c","origin":"link","requested_at":"2026-11-21T09:00:00Z"}`)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -87,6 +88,9 @@ func (a *API) serve(rt route) http.Handler {
 
 // handle finds out who asks, checks that they may, and calls the route's handler.
 func (a *API) handle(rt route, w http.ResponseWriter, r *request) error {
+	if !a.Host(hostOf(r.Host)) {
+		return &problem{status: http.StatusMisdirectedRequest, code: codeForbidden, detail: "This server isn't known by that name. Open it by the address that it printed, or set public_url."}
+	}
 	if err := a.identify(r); err != nil {
 		return err
 	}
@@ -156,6 +160,13 @@ func (a *API) sameOrigin(r *request) error {
 		return crossed
 	}
 	return nil
+}
+
+func hostOf(hostPort string) string {
+	if host, _, err := net.SplitHostPort(hostPort); err == nil {
+		return host
+	}
+	return hostPort
 }
 
 // from is the address that a request comes from, as far as a trusted proxy's word goes.

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"offrecord/app/recording"
 	"offrecord/web/config"
@@ -28,6 +29,17 @@ func platforms(c *config.Config) (map[string]httpapi.Platform, error) {
 		out[p.Name] = made
 	}
 	return out, nil
+}
+
+// hosts says by which names the server may be asked; nil for any. Only the demo needs it, and only without TLS: a certificate
+// is for our own names.
+func hosts(c *config.Config) func(string) bool {
+	if !c.Identity.Demo || c.TLS != nil {
+		return nil
+	}
+	return func(host string) bool {
+		return config.IsLoopback(host) || (!c.PublicURL.IsZero() && strings.EqualFold(host, c.PublicURL.Hostname()))
+	}
 }
 
 func directory(c *config.Config) *identity.Directory {

@@ -95,6 +95,7 @@ func (m *Main) Run(ctx context.Context) error {
 		Logins:         logins,
 		Probe:          probe.Handler(),
 		TrustedProxies: m.Config.TrustedProxies,
+		Host:           hosts(m.Config),
 		Observe:        metrics.answered,
 	})
 	if err != nil {

@@ -3,20 +3,127 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"offrecord/app/recording"
 	"offrecord/web/config"
 	"offrecord/web/server"
 )
+
+// certificate writes a certificate for 127.0.0.1 and its key into a new directory.
+func certificate(t *testing.T) (dir string, roots *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, roots = t.TempDir(), x509.NewCertPool()
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots.AddCert(parsed)
+	return dir, roots
+}
+
+func TestTLS(t *testing.T) {
+	dir, roots := certificate(t)
+	m, _ := start(t, strings.Replace(configuration, "identity:", "tls: {cert_file: cert.pem, key_file: key.pem}\nidentity:", 1), dir)
+	if !strings.HasPrefix(m.URL(), "https://127.0.0.1:") {
+		t.Fatalf("at %s", m.URL())
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}}
+	answer, err := client.Post(m.URL()+"/api/v1/login/demo", "application/json", strings.NewReader(`{"email":"bill@acme.example"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	cookies := answer.Cookies()
+	if answer.ProtoMajor != 2 || len(cookies) != 1 || cookies[0].Name != "__Host-offrecord" || !cookies[0].Secure || answer.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("%s %v %v", answer.Proto, cookies, answer.Header)
+	}
+}
+
+func TestOpenPanelsDoNotKeepTheServer(t *testing.T) {
+	m, _ := start(t, configuration, "")
+	answer, err := http.Post(m.URL()+"/api/v1/login/demo", "application/json", strings.NewReader(`{"email":"bill@acme.example"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", m.URL()+"/api/v1/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.AddCookie(answer.Cookies()[0])
+	stream, err := http.DefaultClient.Do(r)
+	if err != nil || stream.StatusCode != 200 {
+		t.Fatal(stream, err)
+	}
+	defer stream.Body.Close()
+	began := time.Now()
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if _, err := io.ReadAll(stream.Body); err != nil {
+		t.Errorf("the stream broke off instead of ending: %v", err)
+	}
+}
+
+func TestADemoIsNotReachedByAnothersName(t *testing.T) {
+	m, _ := start(t, configuration, "")
+	for host, status := range map[string]int{"panel.localhost:8080": 200, "rebound.evil.example": 421} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", m.URL()+"/login", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != status {
+			t.Errorf("%s: %d", host, answer.StatusCode)
+		}
+	}
+}
 
 const canary = "canary-0f9d2c71-token"
 
@@ -52,9 +159,9 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-func start(t *testing.T) (*server.Main, *logs) {
+func start(t *testing.T, text, dir string) (*server.Main, *logs) {
 	t.Helper()
-	c, err := config.Parse([]byte(configuration), config.Environment{Getenv: func(name string) (string, bool) { return canary, name == "TOKEN" }})
+	c, err := config.Parse([]byte(text), config.Environment{Dir: dir, Getenv: func(name string) (string, bool) { return canary, name == "TOKEN" }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +181,7 @@ func start(t *testing.T) (*server.Main, *logs) {
 // TestTheWholePath goes the way of a browser: log-in, page, route, an announced attempt and its outcome, the native form,
 // and the stream that tells of all of it.
 func TestTheWholePath(t *testing.T) {
-	m, log := start(t)
+	m, log := start(t, configuration, "")
 	jar, _ := cookiejar.New(nil)
 	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	do := func(method, path, contentType, body string) (*http.Response, string) {
