@@ -21,8 +21,8 @@ import (
 	"offrecord/app/session"
 )
 
-// routePatience is how long the native buttons are left in place for an answer that they don't need and the program does.
-const routePatience = 3 * time.Second
+// patienceToMount is how long the native buttons are left in place for an answer that they don't need and the program does.
+const patienceToMount = 3 * time.Second
 
 func main() {
 	if err := run(context.Background()); err != nil {
@@ -43,18 +43,27 @@ func run(ctx context.Context) error {
 	}
 	controller := session.New(page, newServer(page), view)
 	go controller.Run(ctx)
-	select {
-	case <-controller.Routed():
-	case <-time.After(routePatience):
+	atMost(patienceToMount, controller.Routed())
+	// A press that began on a native button ends on it. From the last quiet to the mounted panel nothing waits, so no press
+	// comes between.
+	pressed, err := page.quiet(ctx)
+	if err == nil && pressed { // the panel has to know of it
+		atMost(patienceToMount, controller.Told())
+		_, err = page.quiet(ctx)
 	}
-	// A press that began on a native button ends on it. From here to the mounted panel nothing waits, so no press comes
-	// between.
-	if err := page.quiet(ctx); err != nil {
+	if err != nil {
 		return fmt.Errorf("waiting for the buttons to be let go: %w", err)
 	}
 	app.RouteFunc("/", func() app.Composer { return panel.New(controller) })
 	app.RunWhenOnBrowser()
 	return nil
+}
+
+func atMost(d time.Duration, done <-chan struct{}) {
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
 }
 
 // page is the document, and the browser around it.
@@ -90,12 +99,12 @@ func (p *page) initial(view *panel.View) error {
 	return json.Unmarshal([]byte(text(get(script, "textContent"))), view)
 }
 
-// quiet waits until no pointer or key is down and no native press is under way.
-func (p *page) quiet(ctx context.Context) error {
+// quiet waits until no pointer or key is down and no native press is under way. It reports whether there was one.
+func (p *page) quiet(ctx context.Context) (pressed bool, err error) {
 	promise, err := p.window.Call("offrecordQuiet")
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = await(ctx, promise)
-	return err
+	answer, err := await(ctx, promise)
+	return truthy(answer), err
 }

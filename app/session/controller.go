@@ -35,6 +35,7 @@ type Controller struct {
 	server  Server
 	ctx     context.Context // ends with Run
 	routed  chan struct{}   // closed at the first answer, good or bad, to the question for the route
+	told    chan struct{}   // closed at the first snapshot on the stream
 	reopen  chan struct{}   // asks for a new stream
 
 	mu       sync.Mutex
@@ -66,7 +67,7 @@ type Controller struct {
 func New(browser Browser, server Server, initial panel.View) *Controller {
 	c := &Controller{
 		browser: browser, server: server, view: initial,
-		routed: make(chan struct{}), reopen: make(chan struct{}, 1),
+		routed: make(chan struct{}), told: make(chan struct{}), reopen: make(chan struct{}, 1),
 		attempts: slices.Clone(initial.Attempts),
 		shots:    map[string]*shot{}, kept: map[string]*kept{},
 		pressed: map[recording.Action]time.Time{},
@@ -101,6 +102,10 @@ func (c *Controller) Run(ctx context.Context) {
 // Routed is closed once the server has said, or failed to say, how the platform is reached. Until then a native button does
 // more than a press here could.
 func (c *Controller) Routed() <-chan struct{} { return c.routed }
+
+// Told is closed once the stream has said how things stand. A native press made before it is in that, and not in the first
+// view.
+func (c *Controller) Told() <-chan struct{} { return c.told }
 
 // Pause implements panel.Controller.
 func (c *Controller) Pause() { c.press(recording.Pause, false) }

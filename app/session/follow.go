@@ -119,6 +119,9 @@ func (c *Controller) happened(ctx context.Context, e Event) {
 		}
 		if !c.live {
 			again := c.heard
+			if !again {
+				close(c.told)
+			}
 			c.live, c.heard = true, true
 			c.retry()
 			go c.refresh(ctx, again)

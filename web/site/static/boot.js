@@ -62,7 +62,7 @@
   };
   for (const type of ['pointerdown', 'keydown']) addEventListener(type, pressed, true);
   for (const type of ['pointerup', 'pointercancel', 'keyup', 'blur']) addEventListener(type, released, true);
-  window.offrecordQuiet = () => quiet(doubleClick);
+  window.offrecordQuiet = () => quiet(doubleClick).then(() => lastPress > 0); // and whether there was a native press
 
   // Focus stays on the same control when a panel takes another's place.
   const focused = () => doc.activeElement?.dataset?.control;
