@@ -122,8 +122,8 @@ type route struct {
 	who     access
 	// page is a route that answers a person: its problems are pages, and without a session it leads to the log-in.
 	page bool
-	// slow is a route that answers for as long as it likes.
-	slow   bool
+	// within bounds how long the answer may take to be written: answerTime if 0; below 0 the handler sees to it.
+	within time.Duration
 	handle func(*API, http.ResponseWriter, *request) error
 }
 
@@ -146,7 +146,7 @@ func table() []route {
 		{method: post, pattern: "/api/v1/logout", who: anyone, handle: (*API).logout},
 		{method: get, pattern: "/api/v1/route", who: agents, handle: (*API).sessionRoute},
 		{method: get, pattern: "/api/v1/state", who: agents, handle: (*API).state},
-		{method: get, pattern: "/api/v1/events", who: agents, slow: true, handle: (*API).events},
+		{method: get, pattern: "/api/v1/events", who: agents, within: -1, handle: (*API).events},
 		{method: post, pattern: "/api/v1/attempts", who: agents, handle: (*API).announce},
 		{method: get, pattern: "/api/v1/attempts", who: agents, handle: (*API).attempts},
 		{method: get, pattern: "/api/v1/attempts/{id}", who: agents, handle: (*API).attempt},
@@ -155,7 +155,7 @@ func table() []route {
 		{method: post, pattern: "/api/v1/calls", who: agents, handle: (*API).call},
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
-		{method: get, pattern: site.Prefix + "{name}", who: anyone, handle: (*API).asset},
+		{method: get, pattern: site.Prefix + "{name}", who: anyone, within: assetTime, handle: (*API).asset},
 		{method: get, pattern: "/probe/", who: anyone, handle: (*API).probe},
 		{method: get, pattern: "/healthz", who: anyone, handle: (*API).healthy},
 		{method: get, pattern: "/readyz", who: anyone, handle: (*API).ready},

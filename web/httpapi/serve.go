@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -20,8 +21,10 @@ import (
 const (
 	// maxBody bounds what a request may send, in bytes.
 	maxBody = 64 << 10
-	// answerTime bounds how long an answer may take to be written; an event stream sets its own for each event.
+	// answerTime bounds how long an answer may take to be written.
 	answerTime = 30 * time.Second
+	// assetTime is an asset's: the program takes a while on a slow line.
+	assetTime = 10 * time.Minute
 )
 
 // request is a request with what was found out about it.
@@ -41,8 +44,8 @@ func (a *API) serve(rt route) http.Handler {
 		r := &request{Request: httpRequest, id: newRequestID()}
 		w := &recorder{ResponseWriter: plain}
 		a.headers(w, r)
-		if !rt.slow {
-			http.NewResponseController(plain).SetWriteDeadline(began.Add(answerTime)) // not every writer can
+		if rt.within >= 0 {
+			http.NewResponseController(plain).SetWriteDeadline(began.Add(cmp.Or(rt.within, answerTime))) // not every writer can
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		aborted := false

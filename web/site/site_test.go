@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -81,7 +82,7 @@ func TestCodings(t *testing.T) {
 			s.ServeHTTP(w, r)
 			h := w.Header()
 			if w.Code != 200 || h.Get("Content-Encoding") != tt.coding || h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Type") != types[tt.asset] ||
-				h.Get("Cache-Control") != "public, max-age=31536000, immutable" {
+				h.Get("Cache-Control") != "public, max-age=31536000, immutable" || h.Get("Content-Length") != strconv.Itoa(w.Body.Len()) {
 				t.Fatalf("%d %v", w.Code, h)
 			}
 			var body io.Reader = w.Body
