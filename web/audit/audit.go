@@ -259,10 +259,10 @@ func (l *Log) setStatus(change func(*Status)) {
 	}
 }
 
-// same compares what a person would call the same health: errors by their text.
+// same compares what a person would call the same health: errors by their text, and whether anything waits, not how much.
 func (s Status) same(o Status) bool {
 	return fmt.Sprint(s.Store, s.Spool, s.Checkpoint, s.Retention) == fmt.Sprint(o.Store, o.Spool, o.Checkpoint, o.Retention) &&
-		s.Spooled == o.Spooled && s.Damaged == o.Damaged
+		(s.Spooled == 0) == (o.Spooled == 0) && s.Damaged == o.Damaged
 }
 
 // Close writes that the log stopped, makes a last checkpoint and closes all. Records that are on their way are written first.
