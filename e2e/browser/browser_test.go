@@ -218,7 +218,11 @@ func TestUnexpected(t *testing.T) {
 		if len(r.logs) != 1 {
 			t.Fatalf("%s: logged %q", script, r.logs)
 		}
-		picture, _, _ := strings.Cut(strings.TrimPrefix(r.logs[0], "what the page looked like: "), ", ")
+		kept, ok := strings.CutPrefix(r.logs[0], "what the page looked like: ")
+		if !ok {
+			t.Fatalf("%s: nothing was left behind: %s", script, r.logs[0])
+		}
+		picture, _, _ := strings.Cut(kept, ", ")
 		for _, ext := range []string{".png", ".html", ".console.txt"} {
 			if _, err := os.Stat(strings.TrimSuffix(picture, ".png") + ext); err != nil {
 				t.Errorf("%s: %v", script, err)
