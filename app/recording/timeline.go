@@ -158,10 +158,10 @@ func (t *Timeline) fold(n int) standing {
 			}
 		}
 		switch {
+		case a.Outcome.KeepsState() && a.Outcome != Superseded, now.state == Idle && a.Action.Silences():
+			// It changed nothing: a pause that failed holds nothing, a resume that failed releases nothing.
 		case !a.Action.Silences():
 			now.holds = now.holds.Release(a.Origin)
-		case a.Outcome.KeepsState(), now.state == Idle:
-			// It keeps nothing off the tape, so it holds nothing: the next press is a pause again.
 		default:
 			now.holds = now.holds.Add(Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
 		}

@@ -70,7 +70,7 @@ func TestWhatMayBeSaid(t *testing.T) {
 		{"sent", []step{pause, decide("1", recording.Sent)}, recording.StateUnknown, []recording.Origin{"hand"}},
 		{"attested is never paused", []step{pause, decide("1", recording.Sent), decide("1", recording.Attested)}, recording.StateUnknown, []recording.Origin{"hand"}},
 		{"failed leaves the state and holds nothing", []step{pause, decide("1", recording.Failed)}, recording.StateUnknown, nil},
-		{"failed resume leaves paused", []step{pause, decide("1", recording.Confirmed), resume, decide("2", recording.Failed)}, recording.Paused, nil},
+		{"failed resume leaves paused, and held", []step{pause, decide("1", recording.Confirmed), resume, decide("2", recording.Failed)}, recording.Paused, []recording.Origin{"hand"}},
 		{"a second pause that fails keeps the first's hold", []step{pause, decide("1", recording.Confirmed), pause, decide("2", recording.Failed)}, recording.Paused, []recording.Origin{"hand"}},
 		{"no call", []step{pause, decide("1", recording.NoCall)}, recording.Idle, nil},
 		{"no call after a pause that is believed", []step{pause, decide("1", recording.Confirmed), pause, decide("2", recording.NoCall)}, recording.StateUnknown, []recording.Origin{"hand"}},

@@ -1,0 +1,222 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"offrecord/app/recording"
+	"offrecord/e2e/browser"
+	"offrecord/e2e/sim/agui"
+)
+
+// row is one way in which a pause can go: a browser's cookie world, a platform's cookie, a transport, and what goes wrong.
+type row struct {
+	name  string
+	world browser.Cookies
+	desk  *desk
+	// before is done at the platform before the press.
+	before func(*desk)
+	// silent is whether the tape has to fall silent; the ledger says whether it did.
+	silent bool
+	// shown is the outcome that the panel has to show.
+	shown recording.Outcome
+}
+
+// rows is the matrix: every cookie world, cookie, transport and method as things are when all is well, then every fault in
+// each world's own transport.
+func rows() []row {
+	var all []row
+	add := func(r row) {
+		r.desk.name = fmt.Sprintf("row%02d", len(all)+1)
+		all = append(all, r)
+	}
+	for _, world := range browser.Worlds() {
+		for _, cookie := range []struct {
+			name string
+			mode http.SameSite
+		}{{"none", http.SameSiteNoneMode}, {"lax", http.SameSiteLaxMode}, {"unset", http.SameSiteDefaultMode}} {
+			other := recording.TransportPopup // that auto doesn't choose
+			if world == browser.ThirdPartyBlocked {
+				other = recording.TransportIframe
+			}
+			for _, way := range []struct {
+				transport recording.Transport
+				method    string
+			}{{recording.TransportAuto, "GET"}, {recording.TransportAuto, "POST"}, {other, "GET"}, {other, "POST"}} {
+				r := row{name: fmt.Sprintf("%s, cookie %s, %s %s", world, cookie.name, way.transport, way.method), world: world,
+					desk: &desk{sameSite: cookie.mode, transport: way.transport, method: way.method}}
+				switch {
+				case way.transport == recording.TransportIframe || way.transport == recording.TransportAuto && world == browser.ThirdPartyAllowed:
+					// A hidden frame carries only a SameSite=None cookie, and none where third-party cookies are blocked.
+					r.silent, r.shown = cookie.mode == http.SameSiteNoneMode && world == browser.ThirdPartyAllowed, recording.Sent
+				case way.method == http.MethodPost && cookie.mode == http.SameSiteLaxMode:
+					// A cross-site POST doesn't carry a Lax cookie, so the platform's refusal stays on the screen.
+					r.silent, r.shown = false, recording.Unknown
+				default:
+					r.silent, r.shown = true, recording.Accepted
+				}
+				add(r)
+			}
+		}
+		ok, refused := recording.Sent, recording.Sent
+		if world == browser.ThirdPartyBlocked {
+			ok, refused = recording.Accepted, recording.Unknown
+		}
+		fault := func(f agui.Fault) func(*desk) {
+			return func(d *desk) { d.sim.SetFault(recording.RouteSession, d.agent(), f) }
+		}
+		for _, f := range []struct {
+			name   string
+			before func(*desk)
+			silent bool
+			shown  recording.Outcome
+		}{
+			{"success, but still recording", fault(agui.Fault{Pretend: true}), false, ok},
+			{"slow", fault(agui.Fault{Before: 700 * time.Millisecond}), true, ok},
+			{"slow to answer", fault(agui.Fault{After: 700 * time.Millisecond}), true, ok},
+			// Nothing may be concluded: a frame's load fires all the same, a window shows the browser's error page.
+			{"dropped before acting", fault(agui.Fault{Drop: agui.DropBefore}), false, refused},
+			{"dropped after acting", fault(agui.Fault{Drop: agui.DropAfter}), true, refused},
+			{"204", fault(agui.Fault{Status: http.StatusNoContent}), true, recording.Unknown},
+			{"cross-origin opener policy", fault(agui.Fault{COOP: true}), true, ok},
+			{"to the log-in page", fault(agui.Fault{Status: http.StatusFound}), false, refused},
+			{"500", fault(agui.Fault{Status: http.StatusInternalServerError}), false, refused},
+			{"500, but it worked", fault(agui.Fault{Status: http.StatusInternalServerError, ActAnyway: true}), true, refused},
+			{"expired session", func(d *desk) { d.sim.Expire(d.agent()) }, false, refused},
+			{"no call", func(d *desk) { d.sim.EndCall(d.agent()) }, true, ok}, // without a call, nothing is on a tape
+			{"a call that isn't recorded", func(d *desk) { d.sim.EndCall(d.agent()); d.sim.Record(d.agent(), false); d.sim.StartCall(d.agent()) }, true, ok},
+		} {
+			add(row{name: fmt.Sprintf("%s, %s", world, f.name), world: world, desk: &desk{}, before: f.before, silent: f.silent, shown: f.shown})
+		}
+	}
+	return all
+}
+
+// claim is what the panel showed from a time on.
+type claim struct {
+	At                       int64
+	State, Outcome, Headline string
+}
+
+// bold reports whether it says that the tape is silent.
+func (c claim) bold() bool {
+	return c.State == string(recording.Paused) || c.Outcome == string(recording.Confirmed) || strings.HasPrefix(strings.ToLower(c.Headline), "paused")
+}
+
+// watchClaims notes everything that the panel shows from now on.
+const watchClaims = `(() => {
+	const claims = window.claims = [];
+	const look = () => {
+		const root = document.querySelector('[data-state]');
+		const c = {At: Date.now(), State: root.dataset.state, Outcome: root.dataset.outcome, Headline: root.querySelector('.headline').innerText};
+		const last = claims.at(-1);
+		if (!last || last.State !== c.State || last.Outcome !== c.Outcome || last.Headline !== c.Headline) claims.push(c);
+	};
+	look();
+	new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+	return true;
+})()`
+
+// TestTheMatrix runs a pause and a resume through every row, and holds all that the panel showed against the ledger. Its
+// count of false claims is what this project is for.
+func TestTheMatrix(t *testing.T) {
+	all := rows()
+	var desks []*desk
+	for _, r := range all {
+		desks = append(desks, r.desk)
+	}
+	s := newStage(t, desks...)
+	browsers := map[browser.Cookies]*browser.Browser{}
+	for _, world := range browser.Worlds() {
+		browsers[world] = browser.Launch(t, s.net, world)
+	}
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "row\tpause shown\ttape\tresume shown\ttape\tclaims\tfalse")
+	claims, lies := 0, 0
+	for _, r := range all {
+		ok := t.Run(r.name, func(t *testing.T) {
+			d := r.desk
+			b := browsers[r.world]
+			workspace := b.Tab(t)
+			d.signIn(t, workspace)
+			tab := b.Tab(t)
+			allowPlatformNoise(tab)
+			s.openPanel(t, tab, d)
+			browser.Eval[bool](tab, watchClaims)
+			if r.before != nil {
+				r.before(d)
+			}
+
+			tab.Click("button", "Pause recording")
+			paused := recording.Outcome(tab.WaitOutcome(decided...))
+			if paused != r.shown {
+				t.Errorf("the pause is shown as %q, want %q", paused, r.shown)
+			}
+			if r.silent {
+				d.await(t, "the pause", func() bool { return !d.sim.Recording(d.agent()) })
+			} else if !d.sim.Recording(d.agent()) {
+				t.Error("the tape fell silent, which this row says it can't")
+			}
+			silentAfterPause := !d.sim.Recording(d.agent())
+			if headline := tab.Text(".headline"); paused != recording.Confirmed && !strings.Contains(tab.Text("[data-state]"), "Do not take the card yet") {
+				t.Errorf("%q isn't followed by what to do", headline)
+			}
+
+			d.sim.SetFault(recording.RouteSession, d.agent(), agui.Fault{})
+			before := len(d.controls())
+			tab.Click("button", "Resume recording")
+			d.await(t, "the resume's arrival", func() bool { return len(d.controls()) > before })
+			tab.Until(`document.querySelector('.attempt .action').innerText === 'Resume'`)
+			resumed := tab.WaitOutcome(decided...)
+
+			seen := browser.Eval[[]claim](tab, "window.claims")
+			untrue := 0
+			for _, c := range seen {
+				if c.bold() && d.recordedAt(time.UnixMilli(c.At)) {
+					untrue++
+					t.Errorf("shown while the tape ran: %+v", c)
+				}
+			}
+			claims, lies = claims+len(seen), lies+untrue
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", r.name, paused, tape(silentAfterPause), resumed, tape(!d.sim.Recording(d.agent())), len(seen), untrue)
+		})
+		if !ok {
+			fmt.Fprintf(w, "%s\tFAILED\n", r.name)
+		}
+	}
+	w.Flush()
+	t.Logf("the panel against the ledger, %d rows:\n%s", len(all), &table)
+	t.Logf("%d claims were looked at; \"confirmed\" or \"paused\" shown while the ledger says recording: %d", claims, lies)
+	if claims < 3*len(all) {
+		t.Errorf("only %d claims were seen: the watch doesn't work", claims)
+	}
+}
+
+// decided are the outcomes of an attempt that is over.
+var decided = []string{"confirmed", "accepted", "sent", "no_call", "not_enabled", "locked", "denied", "not_found", "failed", "unknown", "superseded"}
+
+func tape(silent bool) string {
+	if silent {
+		return "silent"
+	}
+	return "recording"
+}
+
+// recordedAt is whether what was said at t is on a tape, by the ledger.
+func (d *desk) recordedAt(t time.Time) bool {
+	return slices.ContainsFunc(d.sim.Calls(d.agent()), func(c agui.Call) bool { return c.Audible(t) })
+}
+
+// allowPlatformNoise declares what the platform's own pages make a browser write to its console: its policy forbids being
+// framed, and its refusals are error statuses.
+func allowPlatformNoise(tab *browser.Tab) {
+	tab.Allow(`frame-ancestors 'self'`)
+	tab.Allow(platformName + `.*(favicon|controlRecording|login)`)
+	tab.Allow(`Failed to load resource.*(` + platformName + `|chrome-error:)`)
+}
