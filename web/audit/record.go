@@ -93,7 +93,7 @@ type Text struct{ s string }
 // NewText makes a text of s: one line of at most 200 characters, with anything that may be a card number replaced by
 // "[card number removed]". It masks rather than refuses, because a record that isn't written is the greater loss.
 func NewText(s string) Text {
-	s = strings.TrimSpace(maskCards(oneLine(s)))
+	s = strings.TrimSpace(maskCards(oneLine(s[:min(len(s), 4<<10)]))) // a number that the cut leaves incomplete is none
 	if utf8.RuneCountInString(s) > maxText {
 		s = strings.TrimSpace(string([]rune(s)[:maxText-1])) + "…"
 	}
