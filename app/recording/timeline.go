@@ -172,6 +172,8 @@ func (t *Timeline) fold(n int) standing {
 // after is the state that an attempt leaves behind.
 func after(before State, a Attempt) State {
 	switch {
+	case a.Outcome == Superseded && a.Evidence != nil:
+		return StateUnknown // it was sent before a newer intention came
 	case a.Outcome.KeepsState():
 		return before
 	case a.Outcome == Pending, a.Outcome == Accepted && !a.Settled():
