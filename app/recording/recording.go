@@ -176,8 +176,10 @@ const (
 type Attempt struct {
 	ID             string     `json:"id"` // a UUID, made by who asks
 	Action         Action     `json:"action"`
-	Agent          string     `json:"agent"`    // the agent's email address
-	Platform       string     `json:"platform"` // the platform's name in the configuration
+	SentAs         Action     `json:"sent_as,omitempty"` // what the platform was told, where that isn't Action: a pause may be a mask
+	By             string     `json:"by,omitempty"`      // the supervisor who asked, where it wasn't the agent
+	Agent          string     `json:"agent"`             // the agent's email address
+	Platform       string     `json:"platform"`          // the platform's name in the configuration
 	Call           string     `json:"call,omitempty"`
 	Route          Route      `json:"route"`
 	Transport      Transport  `json:"transport,omitempty"`
@@ -191,6 +193,14 @@ type Attempt struct {
 	RequestedAt    time.Time  `json:"requested_at"`
 	DecidedAt      *time.Time `json:"decided_at,omitempty"` // nil while the outcome may still change
 	AutoResumeAt   *time.Time `json:"auto_resume_at,omitempty"`
+}
+
+// Effect is the state once the platform has reported that the attempt had its effect.
+func (a Attempt) Effect() State {
+	if a.SentAs != "" {
+		return a.SentAs.Effect()
+	}
+	return a.Action.Effect()
 }
 
 // Settled reports whether the attempt's outcome is final.

@@ -84,11 +84,23 @@ func (t *Timeline) Decide(id string, outcome Outcome, evidence *Evidence, detail
 	return *a, nil
 }
 
+// Amend lets change add to what is known of an attempt besides its outcome, such as what the platform called it.
+func (t *Timeline) Amend(id string, change func(*Attempt)) {
+	if i := t.find(id); i >= 0 {
+		change(&t.attempts[i])
+	}
+}
+
 // SetCall says which call the agent is on. The end of a call (an empty id) leaves nothing to hold: the state is Idle.
-// A new call keeps the holds, because card data may still be spoken, but nothing is known of the new call's recording.
-func (t *Timeline) SetCall(call string, at time.Time) {
+// A new call keeps the holds, because card data may still be spoken, but nothing is known of the new call's recording,
+// unless it is the same contact, transferred, and the customer declined: that holds for the whole contact.
+func (t *Timeline) SetCall(call string, transferred bool, at time.Time) {
 	if call == t.call && call != "" {
 		return
+	}
+	declined := false
+	if state, _ := t.State(); transferred && state == Declined {
+		declined = true
 	}
 	t.call = call
 	for i := range t.attempts { // they belong to the call that is over
@@ -99,8 +111,11 @@ func (t *Timeline) SetCall(call string, at time.Time) {
 	}
 	holds := t.Holds()
 	t.base, t.callSince = standing{StateUnknown, at, holds}, at
-	if call == "" {
+	switch {
+	case call == "":
 		t.base.state, t.base.holds = Idle, nil
+	case declined:
+		t.base.state = Declined
 	}
 }
 
@@ -160,6 +175,8 @@ func (t *Timeline) fold(n int) standing {
 		switch {
 		case a.Outcome.KeepsState() && a.Outcome != Superseded, now.state == Idle && a.Action.Silences():
 			// It changed nothing: a pause that failed holds nothing, a resume that failed releases nothing.
+		case a.Action == DoNotRecord && a.SentAs == "":
+			now.holds = nil // nothing can be resumed any more, so there is nothing to hold
 		case !a.Action.Silences():
 			now.holds = now.holds.Release(a.Origin)
 		default:
@@ -179,7 +196,7 @@ func after(before State, a Attempt) State {
 	case a.Outcome == Pending, a.Outcome == Accepted && !a.Settled():
 		return a.Action.Transitional()
 	case a.Outcome == Confirmed:
-		return a.Action.Effect()
+		return a.Effect()
 	case a.Outcome == NoCall:
 		if a.Action.Silences() && before != Idle && (before.OffTape() || before == Pausing) {
 			return StateUnknown // "nothing to be modified" may mean "already paused"

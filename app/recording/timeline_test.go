@@ -21,6 +21,8 @@ type step struct {
 	outcome recording.Outcome
 	polled  bool // the outcome isn't final yet
 	call    *string
+
+	transferred bool
 }
 
 func call(id string) *string { return &id }
@@ -45,7 +47,7 @@ func play(t *testing.T, steps []step) *recording.Timeline {
 				t.Fatalf("step %d: %v", i, err)
 			}
 		default:
-			line.SetCall(*s.call, at)
+			line.SetCall(*s.call, s.transferred, at)
 		}
 	}
 	return &line
@@ -80,7 +82,9 @@ func TestWhatMayBeSaid(t *testing.T) {
 		{"the hand's resume clears them all", []step{pause, trigger(recording.Pause), resume, decide("3", recording.Confirmed)}, recording.Recording, nil},
 		{"the end of the call", []step{{call: call("c1")}, pause, decide("1", recording.Confirmed), {call: call("")}}, recording.Idle, nil},
 		{"a new call while paused: nothing is known of it, the hold stays", []step{{call: call("c1")}, pause, decide("1", recording.Confirmed), {call: call("c2")}}, recording.StateUnknown, []recording.Origin{"hand"}},
-		{"the customer declined", []step{{ask: recording.DoNotRecord}, decide("1", recording.Confirmed)}, recording.Declined, []recording.Origin{"hand"}},
+		{"the customer declined: nothing is held, because nothing can be resumed", []step{pause, {ask: recording.DoNotRecord}, decide("2", recording.Confirmed)}, recording.Declined, nil},
+		{"the customer's word holds through a transfer", []step{{call: call("c1")}, {ask: recording.DoNotRecord}, decide("1", recording.Confirmed), {call: call("c2"), transferred: true}}, recording.Declined, nil},
+		{"and not for the next customer", []step{{call: call("c1")}, {ask: recording.DoNotRecord}, decide("1", recording.Confirmed), {call: call("c2")}}, recording.StateUnknown, nil},
 		{"stopped", []step{{ask: recording.Stop}, decide("1", recording.Confirmed)}, recording.Stopped, []recording.Origin{"hand"}},
 	}
 	for _, tt := range tests {
@@ -157,7 +161,7 @@ func TestPausedIsOnlySaidOfAConfirmedPause(t *testing.T) {
 					Origin: rapid.SampledFrom([]recording.Origin{recording.Hand, "trigger:a", recording.Link}).Draw(t, "origin"), RequestedAt: asked})
 				ids = append(ids, id)
 			case rapid.IntRange(0, 20).Draw(t, "call") == 0:
-				line.SetCall(rapid.SampledFrom([]string{"", "c1", "c2"}).Draw(t, "id"), at)
+				line.SetCall(rapid.SampledFrom([]string{"", "c1", "c2"}).Draw(t, "id"), rapid.Bool().Draw(t, "transferred"), at)
 			default:
 				id := rapid.SampledFrom(ids).Draw(t, "id")
 				line.Decide(id, rapid.SampledFrom(outcomes).Draw(t, "outcome"), nil, "", at, rapid.Bool().Draw(t, "final"))
@@ -168,6 +172,9 @@ func TestPausedIsOnlySaidOfAConfirmedPause(t *testing.T) {
 			return
 		}
 		for _, a := range line.Attempts() { // newest first
+			if a.Outcome == recording.Superseded && a.Evidence == nil {
+				continue
+			}
 			if a.Outcome.KeepsState() {
 				continue
 			}

@@ -402,7 +402,7 @@ func (d *Dispatcher) SetCall(_ context.Context, agent Agent, call string, event 
 			undecided = append(undecided, a.ID)
 		}
 	}
-	l.timeline.SetCall(call, time.Now().UTC())
+	l.timeline.SetCall(call, event == CallTransferred, time.Now().UTC())
 	for _, id := range undecided {
 		if a, ok := l.timeline.Attempt(id); ok && a.Settled() {
 			d.complete(l, l.entries[id], a)
