@@ -46,7 +46,7 @@ type Config struct {
 	Retention time.Duration
 	// Retry is how long the store is left alone after it failed: a second if zero.
 	Retry time.Duration
-	// OnStatus hears of every change of the log's health, from the log's own goroutine: it may not wait nor call the log.
+	// OnStatus hears of every change of the log's health, from whichever goroutine noticed: it may not wait nor call the log.
 	OnStatus func(Status)
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time

@@ -66,8 +66,8 @@ func BenchmarkQuery(b *testing.B) {
 			name string
 			f    Filter
 		}{
-			{"agent", Filter{Agent: "agent7@acme.example"}},
-			{"agent and outcome", Filter{Agent: "agent7@acme.example", Outcome: recording.Failed}},
+			{"agent", Filter{Agent: "agent50@acme.example"}},
+			{"agent and outcome", Filter{Agent: "agent50@acme.example", Outcome: recording.Failed}},
 			{"all", Filter{}},
 			{"between", Filter{From: noon.Add(time.Duration(size/2) * time.Second), To: noon.Add(time.Duration(size/2+1000) * time.Second)}},
 		}
