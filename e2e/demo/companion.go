@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,10 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"text/template"
 	"time"
+
+	"offrecord/e2e/sim/cxone"
 )
 
 // How long the companion may take.
@@ -23,32 +27,64 @@ const (
 	stopTimeout  = 10 * time.Second
 )
 
-// configText is a configuration as one would write it, with the token in a file of its own.
+// configText is a configuration as one would write it, with each secret in a file of its own.
 const configText = `# Made by the demo, gone when it ends.
-listen: 127.0.0.1:%d
-public_url: %s
+listen: 127.0.0.1:{{.Port}}
+public_url: {{.Panel}}
 identity:
   demo: true
 platforms:
   - name: acme
     kind: 8x8
-    base_url: %s
-    tenant: %s
-    action_token_file: %q
+    base_url: {{.Workspace}}
+    tenant: {{.Tenant}}
+    action_token_file: action-token
     routes: [session]
+  - name: acme-server # the same tenant, by the server
+    kind: 8x8
+    base_url: {{.Workspace}}
+    tenant: {{.Tenant}}
+    action_token_file: action-token
+    routes: [server]
+  - name: emea
+    kind: vonage
+    base_url: {{.Vonage}}
+    account: {{.Account}}
+    client_id: {{.ClientID}}
+    client_secret_file: vonage-secret
+  - name: cx
+    kind: cxone
+    base_url: {{.CXone}}
+    token_url: {{.CXone}}{{.AccessKeyPath}}
+    access_key_id: {{.AccessKeyID}}
+    access_key_secret_file: cxone-secret
 agents:
-  - {email: %s, role: agent, platform: acme, agent_id: %s}
-  - {email: %s, role: supervisor, platform: acme}
+  - {email: {{.Bill.Email}}, role: agent, platform: acme, agent_id: {{.Bill.ID}}}
+  - {email: {{.Becky.Email}}, role: agent, platform: acme-server, agent_id: {{.Becky.ID}}}
+  - {email: {{.Vera.Email}}, role: agent, platform: emea, agent_id: "{{.Vera.ID}}"}
+  - {email: {{.Nico.Email}}, role: agent, platform: cx, agent_id: "{{.Nico.ID}}"}
+  - {email: {{.Supervisor}}, role: supervisor, platform: acme}
 `
 
-// writeConfig writes the configuration and the token into dir, for their owner only, and returns the configuration's path.
-func writeConfig(dir string, port int, panel, workspace, token string) (string, error) {
-	tokenFile, config := filepath.Join(dir, "action-token"), filepath.Join(dir, "offrecord.yaml")
-	text := fmt.Sprintf(configText, port, panel, workspace, tenant, tokenFile,
-		agentEmail, agentID, supervisor)
-	return config, errors.Join(
-		os.WriteFile(tokenFile, []byte(token+"\n"), 0o600),
-		os.WriteFile(config, []byte(text), 0o600))
+// writeConfig writes the configuration and the platforms' secrets into dir, for their owner only, and returns the
+// configuration's path. platform makes a platform's address of its name.
+func writeConfig(dir string, port int, panel string, platform func(string) string, p platforms) (string, error) {
+	var text bytes.Buffer
+	if err := template.Must(template.New("").Parse(configText)).Execute(&text, map[string]any{
+		"Port": port, "Panel": panel, "Workspace": platform(workspaceName), "Vonage": platform(vonageName), "CXone": platform(cxoneName),
+		"Tenant": tenant, "Account": account, "ClientID": clientID, "AccessKeyID": accessKeyID, "AccessKeyPath": cxone.AccessKeyPath,
+		"Bill": bill, "Becky": becky, "Vera": vera, "Nico": nico, "Supervisor": supervisor,
+	}); err != nil {
+		return "", err
+	}
+	config := filepath.Join(dir, "offrecord.yaml")
+	problems := []error{os.WriteFile(config, text.Bytes(), 0o600)}
+	for name, secret := range map[string]string{
+		"action-token": p.workspace.ActionToken(), "vonage-secret": p.vonage.ClientSecret(), "cxone-secret": p.cxone.AccessKeySecret(),
+	} {
+		problems = append(problems, os.WriteFile(filepath.Join(dir, name), []byte(secret+"\n"), 0o600))
+	}
+	return config, errors.Join(problems...)
 }
 
 // companion is the offrecord server as a child.

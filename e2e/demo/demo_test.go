@@ -7,10 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,9 +36,11 @@ type settings struct {
 	PublicURL string `yaml:"public_url"`
 	Identity  struct{ Demo bool }
 	Platforms []struct {
-		Kind            string
-		BaseURL         string `yaml:"base_url"`
-		ActionTokenFile string `yaml:"action_token_file"`
+		Kind                string
+		BaseURL             string `yaml:"base_url"`
+		ActionTokenFile     string `yaml:"action_token_file"`
+		ClientSecretFile    string `yaml:"client_secret_file"`
+		AccessKeySecretFile string `yaml:"access_key_secret_file"`
 	}
 }
 
@@ -111,6 +115,28 @@ func self(t *testing.T) string {
 	return path
 }
 
+// get reads a page by its *.localhost name, which not every machine's resolver knows.
+func get(t *testing.T, address string) string {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	}}}
+	resp, err := client.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", address, resp.Status, err)
+	}
+	return string(page)
+}
+
 func TestDemo(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, stop := context.WithCancel(t.Context())
@@ -123,22 +149,25 @@ func TestDemo(t *testing.T) {
 		in.Close()
 	}()
 	open := map[string]string{}
-	for lines := bufio.NewScanner(out); len(open) < 2 && lines.Scan(); {
+	for lines := bufio.NewScanner(out); len(open) < 4 && lines.Scan(); {
 		name, url, ok := strings.Cut(lines.Text(), " ")
 		if !ok {
 			t.Errorf("the line %q isn't a name and a URL", lines.Text())
 		}
 		open[name] = url
 	}
-	if !strings.HasPrefix(open["panel"], "http://panel.localhost:") || !strings.HasPrefix(open["agent-workspace"], "http://agui.localhost:") {
-		t.Fatalf("to open: %v; it said\n%s", open, &stderr)
+	for name, at := range map[string]string{"panel": panelName, "agent-workspace": workspaceName, "vonage": vonageName, "cxone": cxoneName} {
+		if !strings.HasPrefix(open[name], "http://"+at+":") {
+			t.Fatalf("to open: %v; it said\n%s", open, &stderr)
+		}
 	}
 
 	files, err := os.ReadDir(os.Getenv("TMPDIR"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("in the temporary place: %v %v", files, err)
 	}
-	config, err := os.ReadFile(os.Getenv("TMPDIR") + "/" + files[0].Name() + "/offrecord.yaml")
+	dir := filepath.Join(os.Getenv("TMPDIR"), files[0].Name())
+	config, err := os.ReadFile(filepath.Join(dir, "offrecord.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,24 +175,35 @@ func TestDemo(t *testing.T) {
 	if err := yaml.Unmarshal(config, &s); err != nil {
 		t.Fatal(err)
 	}
-	if s.PublicURL+"/" != open["panel"] || s.Platforms[0].BaseURL+"/" != open["agent-workspace"] || s.Platforms[0].Kind != "8x8" {
+	if s.PublicURL+"/" != open["panel"] {
 		t.Errorf("the configuration doesn't fit %v:\n%s", open, config)
 	}
-	token, err := os.ReadFile(s.Platforms[0].ActionTokenFile)
-	if err != nil || bytes.Contains(config, bytes.TrimSpace(token)) {
-		t.Errorf("the token is in the configuration, or nowhere: %v", err)
+	kinds := map[string]int{}
+	for _, p := range s.Platforms {
+		kinds[p.Kind]++
+		name := map[string]string{"8x8": "agent-workspace", "vonage": "vonage", "cxone": "cxone"}[p.Kind]
+		if p.BaseURL+"/" != open[name] {
+			t.Errorf("the platform %+v isn't one of %v", p, open)
+		}
+		secret, err := os.ReadFile(filepath.Join(dir, p.ActionTokenFile+p.ClientSecretFile+p.AccessKeySecretFile))
+		if err != nil || bytes.Contains(config, bytes.TrimSpace(secret)) {
+			t.Errorf("a secret is in the configuration, or nowhere: %v", err)
+		}
+	}
+	if !maps.Equal(kinds, map[string]int{"8x8": 2, "vonage": 1, "cxone": 1}) {
+		t.Errorf("the platforms: %v", kinds)
 	}
 
-	// The simulator answers under its own name.
-	at := strings.Replace(open["agent-workspace"], "agui.localhost", "127.0.0.1", 1)
-	resp, err := http.Get(at)
-	if err != nil {
-		t.Fatal(err)
+	// Each simulator answers under its own name, with a call where the agent can't begin one by logging in.
+	for name, want := range map[string]string{"agent-workspace": "Log in as Bill", "vonage": "Vonage", "cxone": "NICE CXone"} {
+		if page := get(t, open[name]); !strings.Contains(page, want) || !strings.Contains(page, "simulator") {
+			t.Errorf("the first page of %s:\n%s", name, page)
+		}
 	}
-	page, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil || !bytes.Contains(page, []byte("Log in as Bill")) {
-		t.Errorf("the simulator's first page: %v\n%s", err, page)
+	for _, name := range []string{"vonage", "cxone"} {
+		if state := get(t, open[name]+"sim/state"); !strings.Contains(state, `"tape":"running"`) {
+			t.Errorf("%s has no call: %s", name, state)
+		}
 	}
 
 	stop()
@@ -194,7 +234,7 @@ func TestWhatGoesWrongIsTold(t *testing.T) {
 		"the companion refuses":         {[]string{"-offrecord", self(t)}, "refuse", "ended while starting"},
 		"the companion dies":            {[]string{"-offrecord", self(t)}, "die", "ended by itself"},
 		"the companion's port is taken": {[]string{"-port", port}, "", "taken"},
-		"the simulator's port is taken": {[]string{"-simulator-port", port}, "", "taken"},
+		"the simulators' port is taken": {[]string{"-simulator-port", port}, "", "taken"},
 		"an unknown flag":               {[]string{"-nonsense"}, "", errUsage.Error()},
 		"help":                          {[]string{"-help"}, "", flag.ErrHelp.Error()},
 	} {

@@ -1,6 +1,6 @@
-// Command demo is what `make run` starts: the simulated Agent Workspace and the real companion on loopback, with a
-// configuration made for the occasion, no account and no certificate. It prints what to open, one "name URL" a line, and
-// runs until it is interrupted.
+// Command demo is what `make run` starts: the simulated platforms and the real companion on loopback, with a configuration
+// made for the occasion, no account and no certificate. It prints what to open, one "name URL" a line, and runs until it is
+// interrupted.
 //
 // The companion is the built binary, run as anyone would run it; nothing of it is linked in.
 package main
@@ -18,21 +18,21 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"offrecord/e2e/sim/agui"
 )
 
-// The demo's people and names. *.localhost is loopback in every browser, a secure context without a certificate, and its
-// names are sites of their own: so the panel and the platform are as foreign to one another as in real life.
+// The demo's names. *.localhost is loopback in every browser, a secure context without a certificate, and its names are
+// sites of their own: so the panel and the platforms are as foreign to one another as in real life.
 const (
-	tenant         = "acme01"
-	agentID        = "bill"
-	agentEmail     = "bill@acme.example"
-	supervisor     = "sam@acme.example"
-	panelName      = "panel.localhost"
-	workspaceName  = "agui.localhost"
+	panelName     = "panel.localhost"
+	workspaceName = "agui.localhost"
+	vonageName    = "vonage.localhost"
+	cxoneName     = "cxone.localhost"
+)
+
+// The ports that are tried first.
+const (
 	companionFirst = 8080
-	workspaceFirst = 8088
+	platformsFirst = 8088
 )
 
 func main() {
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.SetOutput(stderr)
 	binary := flags.String("offrecord", "bin/offrecord", "the companion's `binary`")
 	panelPort := flags.Int("port", 0, fmt.Sprintf("the companion's `port` (default %d, or a free one if that is taken)", companionFirst))
-	simPort := flags.Int("simulator-port", 0, fmt.Sprintf("the simulator's `port` (default %d, or a free one if that is taken)", workspaceFirst))
+	simPort := flags.Int("simulator-port", 0, fmt.Sprintf("the simulators' `port` (default %d, or a free one if that is taken)", platformsFirst))
 	verbose := flags.Bool("v", false, "show the companion's log")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
@@ -66,30 +66,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return errUsage
 	}
 
-	ln, err := listen(*simPort, workspaceFirst)
+	ln, err := listen(*simPort, platformsFirst)
 	if err != nil {
-		return fmt.Errorf("starting the simulator: %w", err)
+		return fmt.Errorf("starting the simulators: %w", err)
 	}
 	port, err := pick(*panelPort, companionFirst)
 	if err != nil {
 		ln.Close()
 		return fmt.Errorf("finding a port for the companion: %w", err)
 	}
-	panel := address(panelName, port)
-	workspace := address(workspaceName, ln.Addr().(*net.TCPAddr).Port)
+	panel := func(name string) string { return address(name, port) }
+	platform := func(name string) string { return address(name, ln.Addr().(*net.TCPAddr).Port) }
 
-	sim := agui.New(agui.Config{
-		Tenant:        tenant,
-		Agents:        []agui.Agent{{ID: agentID, Email: agentEmail, Name: "Bill"}},
-		PlainLoopback: true,
-		CallAtLogin:   true,
-		PanelURL:      panel + "/",
-	})
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	sims := newPlatforms(panel)
+	server := &http.Server{Handler: sims.handler(), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	defer func() {
-		sim.Close()
+		sims.Close()
 		err = errors.Join(err, server.Close())
 		<-served
 	}()
@@ -99,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return fmt.Errorf("making a place for the configuration: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	config, err := writeConfig(dir, port, panel, workspace, sim.ActionToken())
+	config, err := writeConfig(dir, port, panel(panelName), platform, sims)
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
@@ -126,9 +120,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 
-	fmt.Fprintf(stdout, "agent-workspace %s/\npanel %s/\n", workspace, panel)
-	fmt.Fprintf(stderr, "\nOpen both side by side. Log in as Bill in the first: a recorded call starts. Then pause it in the panel as %s.\n"+
-		"%s is a supervisor. Ctrl-C ends it all.\n", agentEmail, supervisor)
+	fmt.Fprintf(stdout, "panel %s/\nagent-workspace %s/\nvonage %s/\ncxone %s/\n",
+		panel(panelName), platform(workspaceName), platform(vonageName), platform(cxoneName))
+	io.WriteString(stderr, hint)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -136,9 +130,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return errors.New("the companion ended by itself")
 	case err := <-served:
 		served <- err
-		return fmt.Errorf("the simulator ended: %w", err)
+		return fmt.Errorf("the simulators ended: %w", err)
 	}
 }
+
+// hint is what to do with the addresses. Becky's and Bill's workspace is one browser session, theirs in turn.
+const hint = `
+Put a platform and the panel side by side, log in to both as the same agent, and press Pause recording.
+
+  Bill   8x8, by his browser's own session. 8x8 doesn't say whether it paused, so the panel doesn't either.
+  Becky  8x8, by the server. 8x8 says what it did, and the panel shows it as confirmed.
+  Vera   Vonage, and Nico on NICE CXone: by the server, confirmed by the platform's status. Their pages lead to
+         a panel under a name of its own, so that all of them can be open in one browser.
+
+` + supervisor + ` is a supervisor. Ctrl-C ends it all.
+`
 
 func address(name string, port int) string {
 	return "http://" + net.JoinHostPort(name, strconv.Itoa(port))

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http"
+
+	"offrecord/e2e/sim/agui"
+	"offrecord/e2e/sim/center"
+	"offrecord/e2e/sim/cxone"
+	"offrecord/e2e/sim/vonage"
+)
+
+// The demo's people. Each kind of platform has one, and 8x8 two: Bill goes by his own browser's session, of which nothing is
+// ever confirmed, Becky by the server, to which 8x8 says what it did.
+var (
+	bill  = agui.Agent{ID: "bill", Email: "bill@acme.example", Name: "Bill"}
+	becky = agui.Agent{ID: "becky", Email: "becky@acme.example", Name: "Becky"}
+	vera  = center.Agent{ID: "462", Email: "vera@emea.example", Name: "Vera"}
+	nico  = center.Agent{ID: "1234567", Email: "nico@cx.example", Name: "Nico"}
+)
+
+const supervisor = "sam@acme.example"
+
+// What the platforms know of offrecord, besides the secrets that they make themselves.
+const (
+	tenant      = "acme01"
+	account     = "a1b2c3d4e5"
+	clientID    = "offrecord"
+	accessKeyID = "OFFRECORD"
+)
+
+// platforms are the simulated platforms. They share a listener, and each answers to its own name.
+type platforms struct {
+	workspace *agui.Simulator
+	vonage    *vonage.Simulator
+	cxone     *cxone.Simulator
+}
+
+// newPlatforms sets them up with a call for everyone but Bill, whose call begins when he logs in to Agent Workspace. panel
+// makes the address of the panel under a name; a browser has one session for each name, so that the page of a platform leads
+// to a panel of its own agent's.
+func newPlatforms(panel func(name string) string) platforms {
+	p := platforms{
+		workspace: agui.New(agui.Config{Tenant: tenant, Agents: []agui.Agent{bill, becky}, PlainLoopback: true, CallAtLogin: true,
+			PanelURL: panel(panelName) + "/"}),
+		vonage: vonage.New(vonage.Config{Account: account, ClientID: clientID, Agents: []center.Agent{vera}, PanelURL: panel("vera."+panelName) + "/"}),
+		cxone:  cxone.New(cxone.Config{AccessKeyID: accessKeyID, Agents: []center.Agent{nico}, PanelURL: panel("nico."+panelName) + "/"}),
+	}
+	p.workspace.StartCall(becky.ID)
+	p.vonage.Start(vera.ID)
+	p.cxone.Start(nico.ID)
+	return p
+}
+
+func (p platforms) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", p.workspace)
+	mux.Handle(vonageName+"/", p.vonage)
+	mux.Handle(cxoneName+"/", p.cxone)
+	return mux
+}
+
+// Close ends what hangs at a platform.
+func (p platforms) Close() {
+	p.workspace.Close()
+	p.vonage.Close()
+	p.cxone.Close()
+}
