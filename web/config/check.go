@@ -153,12 +153,6 @@ func (p *parser) checkIdentity(c *Config) {
 		if host, _, err := net.SplitHostPort(c.Listen); err == nil && !IsLoopback(host) {
 			p.at("identity.demo", "demo believes whoever says an address, so it is for loopback only: listen on 127.0.0.1, or use another identity.")
 		}
-		if !c.PublicURL.IsZero() && !IsLoopback(c.PublicURL.Hostname()) {
-			p.at("identity.demo", "demo believes whoever says an address, so public_url must be a loopback name with it, such as localhost.")
-		}
-		if len(c.Proxies) > 0 {
-			p.at("identity.demo", "demo believes whoever says an address, so nothing may be passed on to it: leave trusted_proxies out.")
-		}
 	}
 	if id.OIDC == nil && id.EmbedJWT == nil && id.Proxy == nil && !id.Demo {
 		p.at("identity", "Nobody could log in: give identity one way, on loopback for example demo: true.")
@@ -183,13 +177,14 @@ func (p *parser) checkPlatforms(c *Config) {
 	}
 }
 
-// kinds says which kinds take a setting that not every kind takes.
-var kinds = map[string][]Kind{
+// takers says which kinds take a setting that not every kind takes.
+var takers = map[string][]Kind{
 	"tenant": {EightByEight}, "data_tenant": {EightByEight}, "action_token": {EightByEight}, "action_token_file": {EightByEight},
-	"data_token": {EightByEight}, "data_token_file": {EightByEight}, "routes": {EightByEight}, "combine": {EightByEight}, "session": {EightByEight},
-	"token_url": {Vonage, CXone}, "account": {Vonage}, "client_id": {Vonage}, "client_secret": {Vonage}, "client_secret_file": {Vonage},
-	"scope": {Vonage}, "token_auth": {Vonage},
-	"access_key_id": {CXone}, "access_key_secret": {CXone}, "access_key_secret_file": {CXone}, "pause_with": {CXone}, "media_type": {CXone}, "api": {CXone},
+	"data_token": {EightByEight}, "data_token_file": {EightByEight}, "combine": {EightByEight}, "session": {EightByEight},
+	"token_url": {Vonage, CXone}, "account": {Vonage}, "scope": {Vonage}, "token_auth": {Vonage},
+	"client_id": {Vonage, CXone}, "client_secret": {Vonage, CXone}, "client_secret_file": {Vonage, CXone},
+	"access_key_id": {CXone}, "access_key_secret": {CXone}, "access_key_secret_file": {CXone}, "token_form": {CXone},
+	"pause_with": {CXone}, "media_type": {CXone}, "api": {CXone}, "status": {CXone},
 }
 
 func (p *parser) checkPlatform(path string, x *Platform) {
@@ -197,8 +192,8 @@ func (p *parser) checkPlatform(path string, x *Platform) {
 		p.at(path+".kind", "kind must be 8x8, vonage or cxone.")
 		return
 	}
-	for key, takers := range kinds {
-		if _, given := p.lines[path+"."+key]; given && !slices.Contains(takers, x.Kind) {
+	for key, kinds := range takers {
+		if p.given(path+"."+key) && !slices.Contains(kinds, x.Kind) {
 			p.at(path+"."+key, fmt.Sprintf("%s is no setting of %s: leave it out.", key, x.Kind))
 		}
 	}
@@ -215,22 +210,20 @@ func (p *parser) checkPlatform(path string, x *Platform) {
 	if x.MaxPause == 0 && (x.OnMaxPause != "" || x.MaxExtensions != 0) {
 		p.at(path, "on_max_pause and max_extensions need max_pause, such as 3m: add it.")
 	}
+	p.routes(path, x)
 	switch x.Kind {
 	case EightByEight:
 		p.checkEightByEight(path, x)
 	case Vonage:
-		p.need(path, "account", x.Account)
+		if p.need(path, "account", x.Account) && !plain.MatchString(x.Account) {
+			p.at(path+".account", "account must be the account key: letters, digits, dots, dashes and underscores, at most 64.")
+		}
 		p.need(path, "client_id", x.ClientID)
 		x.ClientSecret.String = p.secret(path, "client_secret", x.ClientSecret, x.ClientSecretFile, true, "the client's secret")
 		p.base(path, "token_url", x.TokenURL, false)
 		p.oneOf(path, "token_auth", &x.TokenAuth, "form", "basic")
 	case CXone:
-		p.need(path, "access_key_id", x.AccessKeyID)
-		x.AccessKeySecret.String = p.secret(path, "access_key_secret", x.AccessKeySecret, x.AccessKeySecretFile, true, "the access key's secret")
-		p.base(path, "token_url", x.TokenURL, true)
-		p.oneOf(path, "pause_with", &x.PauseWith, "mask", "stop")
-		p.oneOf(path, "media_type", &x.MediaType, "voice", "voiceAndScreen")
-		p.oneOf(path, "api", &x.API, "v1", "document")
+		p.checkCXone(path, x)
 	}
 }
 
@@ -240,20 +233,7 @@ func (p *parser) checkEightByEight(path string, x *Platform) {
 	}
 	x.ActionToken.String = p.secret(path, "action_token", x.ActionToken, x.ActionTokenFile, true, "the tenant's Action Request Token from Configuration Manager")
 	x.DataToken.String = p.secret(path, "data_token", x.DataToken, x.DataTokenFile, false, "the tenant's Data Request Token")
-	if x.Routes == nil {
-		x.Routes = []recording.Route{recording.RouteSession, recording.RouteServer}
-	}
-	if len(x.Routes) == 0 {
-		p.at(path+".routes", "routes must name session, server or both.")
-	}
-	for i, route := range x.Routes {
-		if route != recording.RouteSession && route != recording.RouteServer {
-			p.at(fmt.Sprintf("%s.routes[%d]", path, i), "A route is session or server.")
-		} else if slices.Contains(x.Routes[:i], route) {
-			p.at(fmt.Sprintf("%s.routes[%d]", path, i), "This route is named twice: keep one.")
-		}
-	}
-	if x.Combine && (!slices.Contains(x.Routes, recording.RouteSession) || !slices.Contains(x.Routes, recording.RouteServer)) {
+	if x.Combine && (!x.Has(recording.RouteSession) || !x.Has(recording.RouteServer)) {
 		p.at(path+".combine", "combine needs both routes: name session and server in routes.")
 	}
 	switch x.Session.Transport {
@@ -264,6 +244,51 @@ func (p *parser) checkEightByEight(path string, x *Platform) {
 		p.at(path+".session.transport", "transport must be auto, iframe or popup.")
 	}
 	p.oneOf(path+".session", "method", &x.Session.Method, "GET", "POST")
+}
+
+func (p *parser) checkCXone(path string, x *Platform) {
+	p.need(path, "access_key_id", x.AccessKeyID)
+	x.AccessKeySecret.String = p.secret(path, "access_key_secret", x.AccessKeySecret, x.AccessKeySecretFile, true, "the access key's secret")
+	p.base(path, "token_url", x.TokenURL, true)
+	p.oneOf(path, "token_form", &x.TokenForm, "access_key", "password")
+	p.oneOf(path, "pause_with", &x.PauseWith, "mask", "stop")
+	p.oneOf(path, "media_type", &x.MediaType, "voice", "voiceAndScreen")
+	p.oneOf(path, "api", &x.API, "v1", "document")
+	p.oneOf(path, "status", &x.Status, "on", "off")
+	if x.TokenForm == "password" {
+		p.need(path, "client_id", x.ClientID)
+		x.ClientSecret.String = p.secret(path, "client_secret", x.ClientSecret, x.ClientSecretFile, true, "the registered application's secret")
+	} else if x.ClientID != "" || !x.ClientSecret.IsZero() || x.ClientSecretFile != "" {
+		p.at(path+".client_id", "client_id and client_secret are for token_form: password only: add that, or leave them out.")
+	}
+	if x.PauseWith == "stop" && x.Status == "off" {
+		p.at(path+".pause_with", "pause_with: stop needs the status call, or nobody knows whether a resume may start a recording: use mask, or status: on.")
+	}
+}
+
+// routes judges the order of preference; without one it is all that the kind has.
+func (p *parser) routes(path string, x *Platform) {
+	has := []recording.Route{recording.RouteServer}
+	if x.Kind == EightByEight {
+		has = []recording.Route{recording.RouteSession, recording.RouteServer}
+	}
+	if x.Routes == nil {
+		x.Routes = has
+	}
+	if len(x.Routes) == 0 {
+		p.at(path+".routes", "routes must name session, server or both.")
+	}
+	for i, route := range x.Routes {
+		at := fmt.Sprintf("%s.routes[%d]", path, i)
+		switch {
+		case route != recording.RouteSession && route != recording.RouteServer:
+			p.at(at, "A route is session or server.")
+		case !slices.Contains(has, route):
+			p.at(at, fmt.Sprintf("%s has no %s route: leave it out.", x.Kind, route))
+		case slices.Contains(x.Routes[:i], route):
+			p.at(at, "This route is named twice: keep one.")
+		}
+	}
 }
 
 func (p *parser) timeouts(path string, x *Platform) {
@@ -315,17 +340,24 @@ func (p *parser) checkAgents(c *Config) {
 	}
 }
 
-// warnings lists what is asked for and not done yet, so that nobody relies on it.
+// warnings lists what is allowed and dangerous, and what is asked for and not done yet, so that nobody relies on it.
 func (p *parser) warnings(c *Config) []Finding {
 	var out []Finding
 	warn := func(path, text string) { out = append(out, Finding{p.line(path), text}) }
-	given := func(path string) bool { _, ok := p.lines[path]; return ok }
+	if c.Identity.Demo {
+		if !c.PublicURL.IsZero() && !IsLoopback(c.PublicURL.Hostname()) {
+			warn("identity.demo", "DANGER: demo believes whoever says an address, and public_url is no loopback name: whoever reaches it can pause and resume as any agent. Use it for a trial with nobody's real calls only.")
+		}
+		if len(c.Proxies) > 0 {
+			warn("identity.demo", "DANGER: demo believes whoever says an address, and trusted_proxies pass others on to it: whoever reaches them can pause and resume as any agent. Use it for a trial with nobody's real calls only.")
+		}
+	}
 	for _, key := range []string{"store", "spool", "retention", "audit"} {
-		if given(key) {
+		if p.given(key) {
 			warn(key, key+" isn't supported by this version: attempts are kept in memory only.")
 		}
 	}
-	if given("alerts") {
+	if p.given("alerts") {
 		warn("alerts", "alerts isn't supported by this version: nobody is told.")
 	}
 	if len(c.EmbedOrigins) > 0 {
@@ -334,23 +366,41 @@ func (p *parser) warnings(c *Config) []Finding {
 	for i, x := range c.Platforms {
 		path := fmt.Sprintf("platforms[%d]", i)
 		for _, key := range []string{"max_pause", "on_max_pause", "max_extensions"} {
-			if given(path + "." + key) {
+			if p.given(path + "." + key) {
 				warn(path+"."+key, key+" isn't supported by this version: a pause has no limit.")
 			}
 		}
-		switch {
-		case x.Kind != EightByEight:
-			warn(path+".kind", "The server route isn't built in this version, and "+string(x.Kind)+" has no other: its agents can't act.")
-		case x.Combine:
-			warn(path+".combine", "combine isn't supported by this version: nothing confirms what the browser fires.")
-		case !slices.Contains(x.Routes, recording.RouteSession):
-			warn(path+".routes", "The server route isn't built in this version: agents of this platform can't act.")
-		}
-		if !x.DataToken.IsZero() || given(path+".data_tenant") {
+		if !x.DataToken.IsZero() || p.given(path+".data_tenant") {
 			warn(path, "The Recordings API isn't used by this version: data_token and data_tenant do nothing.")
 		}
 	}
+	first := map[[2]string]int{}
+	for i, a := range c.Agents {
+		path := fmt.Sprintf("agents[%d]", i)
+		x, ok := c.Platform(a.Platform)
+		if !ok {
+			continue
+		}
+		if a.AgentID == "" {
+			if x.Kind != EightByEight && a.Role == identity.Agent {
+				warn(path, fmt.Sprintf("%s finds an agent by its own id only: without agent_id this agent can't act.", x.Kind))
+			}
+			continue
+		}
+		key := [2]string{a.Platform, a.AgentID}
+		if line, there := first[key]; there {
+			warn(path, fmt.Sprintf("This agent_id is there already, on line %d: two people would act on one recording, and neither panel would know of the other.", line))
+		} else {
+			first[key] = p.line(path)
+		}
+	}
 	return out
+}
+
+// given reports whether the file has something at a path.
+func (p *parser) given(path string) bool {
+	_, ok := p.lines[path]
+	return ok
 }
 
 func (p *parser) hostPort(path, value string, required bool) (host string) {

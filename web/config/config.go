@@ -8,6 +8,7 @@ package config
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"offrecord/app/recording"
@@ -33,7 +34,8 @@ type Config struct {
 	Platforms      []Platform     `yaml:"platforms"`
 	Agents         []Agent        `yaml:"agents"`
 
-	// Warnings are what is configured and not done by this version, one sentence with its line each.
+	// Warnings are what is allowed and dangerous, or configured and not done by this version: a sentence or two with its line
+	// each.
 	Warnings []Finding `yaml:"-"`
 }
 
@@ -64,7 +66,7 @@ type Identity struct {
 	OIDC     *OIDC     `yaml:"oidc"`
 	EmbedJWT *EmbedJWT `yaml:"embed_jwt"`
 	Proxy    *Proxy    `yaml:"proxy"`
-	Demo     bool      `yaml:"demo"` // whoever says an address is believed; on loopback only
+	Demo     bool      `yaml:"demo"` // whoever says an address is believed; refused unless listen is loopback
 }
 
 // OIDC is a log-in by OpenID Connect.
@@ -109,33 +111,40 @@ type Platform struct {
 	OnMaxPause    string        `yaml:"on_max_pause"`   // alert or resume; empty: resume where the call is known, else alert
 	MaxExtensions int           `yaml:"max_extensions"` // how often an agent may keep paused
 	Timeouts      Timeouts      `yaml:"timeouts"`
+	// Routes are in order of preference; left out, they are all that the kind has: session and then server on 8x8, server on
+	// the others.
+	Routes []recording.Route `yaml:"routes"`
 
 	// 8x8
-	Tenant          string            `yaml:"tenant"`
-	DataTenant      string            `yaml:"data_tenant"` // the tenant's name in the Recordings API, where it differs
-	ActionToken     Secret            `yaml:"action_token"`
-	ActionTokenFile string            `yaml:"action_token_file"`
-	DataToken       Secret            `yaml:"data_token"`
-	DataTokenFile   string            `yaml:"data_token_file"`
-	Routes          []recording.Route `yaml:"routes"`  // in order of preference; empty: session, then server
-	Combine         bool              `yaml:"combine"` // the session fires, the server confirms
-	Session         Session           `yaml:"session"`
+	Tenant          string  `yaml:"tenant"`
+	DataTenant      string  `yaml:"data_tenant"` // the tenant's name in the Recordings API, where it differs
+	ActionToken     Secret  `yaml:"action_token"`
+	ActionTokenFile string  `yaml:"action_token_file"`
+	DataToken       Secret  `yaml:"data_token"`
+	DataTokenFile   string  `yaml:"data_token_file"`
+	Combine         bool    `yaml:"combine"` // the session fires, the server confirms
+	Session         Session `yaml:"session"`
 
 	// Vonage and CXone
 	TokenURL         URL    `yaml:"token_url"`
-	Account          string `yaml:"account"`
-	ClientID         string `yaml:"client_id"`
+	ClientID         string `yaml:"client_id"` // on CXone for token_form: password only, as is the secret
 	ClientSecret     Secret `yaml:"client_secret"`
 	ClientSecretFile string `yaml:"client_secret_file"`
-	Scope            string `yaml:"scope"`
-	TokenAuth        string `yaml:"token_auth"` // form or basic
 
+	// Vonage
+	Account   string `yaml:"account"`
+	Scope     string `yaml:"scope"`
+	TokenAuth string `yaml:"token_auth"` // form or basic
+
+	// CXone
+	TokenForm           string `yaml:"token_form"` // access_key or password
 	AccessKeyID         string `yaml:"access_key_id"`
 	AccessKeySecret     Secret `yaml:"access_key_secret"`
 	AccessKeySecretFile string `yaml:"access_key_secret_file"`
 	PauseWith           string `yaml:"pause_with"` // mask or stop
 	MediaType           string `yaml:"media_type"` // voice or voiceAndScreen
 	API                 string `yaml:"api"`        // v1 or document
+	Status              string `yaml:"status"`     // on or off: whether the account has the status call
 }
 
 // Session is how the session route is taken.
@@ -166,6 +175,9 @@ type URL struct{ *url.URL }
 
 // IsZero reports whether there is no address.
 func (u URL) IsZero() bool { return u.URL == nil }
+
+// Has reports whether a route may be taken.
+func (p Platform) Has(r recording.Route) bool { return slices.Contains(p.Routes, r) }
 
 // Platform returns the platform with this name.
 func (c *Config) Platform(name string) (Platform, bool) {

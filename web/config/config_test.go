@@ -105,6 +105,10 @@ platforms:
     token_url: https://na1.nice-incontact.com/authentication/v1/token/access-key
     access_key_id: id
     access_key_secret_file: token
+    token_form: password
+    client_id: app
+    client_secret: ${TOKEN}
+    status: on
     pause_with: stop
     media_type: voiceAndScreen
     api: document
@@ -130,7 +134,7 @@ agents:
 		word, _, _ := strings.Cut(w.Text, " ")
 		warned[word] = true
 	}
-	for _, key := range []string{"store", "spool", "retention", "audit", "alerts", "embed_origins", "combine", "max_pause", "on_max_pause", "max_extensions"} {
+	for _, key := range []string{"store", "spool", "retention", "audit", "alerts", "embed_origins", "max_pause", "on_max_pause", "max_extensions"} {
 		if !warned[key] {
 			t.Errorf("no warning of %s: %v", key, c.Warnings)
 		}
@@ -192,8 +196,6 @@ func TestWhatIsRefused(t *testing.T) {
 		{"plain http off loopback", "127.0.0.1:8080", "0.0.0.0:8080", 1, "loopback only"},
 		{"every address", "127.0.0.1:8080", ":8080", 1, "loopback only"},
 		{"the demo off loopback", "127.0.0.1:8080", "192.0.2.1:8080", 2, "for loopback only"},
-		{"the demo behind a proxy", "identity:", "trusted_proxies: [10.0.0.0/8]\nidentity:", 3, "trusted_proxies out"},
-		{"the demo under a public name", "identity:", "public_url: https://offrecord.example\nidentity:", 3, "loopback name"},
 		{"a listener that is none", "127.0.0.1:8080", "8080", 1, "a host and a port"},
 		{"metrics in public", "identity:", "metrics_listen: 127.0.0.1:8080\nidentity:", 2, "port of its own"},
 		{"a path in public_url", "identity:", "public_url: http://localhost/x\nidentity:", 2, "no path"},
@@ -215,29 +217,122 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if !strings.Contains(good, tt.old) {
-				t.Fatalf("%q isn't in the good one", tt.old)
+			refused(t, good, tt.old, tt.new, tt.line, tt.says)
+		})
+	}
+}
+
+// refused changes a good configuration once and checks that it is refused for that.
+func refused(t *testing.T, text, from, to string, line int, says string) {
+	t.Helper()
+	if !strings.Contains(text, from) {
+		t.Fatalf("%q isn't in the good one", from)
+	}
+	c, err := config.Parse([]byte(strings.Replace(text, from, to, 1)), environment(t))
+	var findings config.Findings
+	if c != nil || !errors.As(err, &findings) || len(findings) == 0 {
+		t.Fatalf("it was taken: %v", err)
+	}
+	found := false
+	for _, f := range findings {
+		if strings.Contains(f.Text, says) && (line == 0 || f.Line == line) {
+			found = true
+		}
+		if !strings.HasSuffix(f.Text, ".") {
+			t.Errorf("no sentence: %q", f.Text)
+		}
+	}
+	if !found {
+		t.Errorf("no finding on line %d that says %q:\n%v", line, says, err)
+	}
+	if strings.Contains(err.Error(), canary) {
+		t.Errorf("a finding repeats a value: %v", err)
+	}
+}
+
+// others are a Vonage and a CXone account.
+const others = `listen: 127.0.0.1:8080
+identity: {demo: true}
+platforms:
+  - name: emea
+    kind: vonage
+    base_url: https://emea.cc.vonage.com
+    account: a1b2c3d4e5
+    client_id: id
+    client_secret_file: token
+  - name: cx
+    kind: cxone
+    base_url: https://api-na1.niceincontact.com
+    token_url: https://na1.nice-incontact.com/authentication/v1/token/access-key
+    access_key_id: key
+    access_key_secret_file: token
+agents:
+  - {email: vera@emea.example, platform: emea, agent_id: "17"}
+  - {email: nico@cx.example, platform: cx, agent_id: "4711"}
+`
+
+func TestTheOtherKinds(t *testing.T) {
+	c, err := config.Parse([]byte(others), environment(t))
+	if err != nil || len(c.Warnings) != 0 {
+		t.Fatal(err, c.Warnings)
+	}
+	if v, x := c.Platforms[0], c.Platforms[1]; v.TokenAuth != "form" || !v.Has(recording.RouteServer) || v.Has(recording.RouteSession) ||
+		x.TokenForm != "access_key" || x.Status != "on" || x.PauseWith != "mask" || x.MediaType != "voice" || x.API != "v1" || !x.Has(recording.RouteServer) {
+		t.Errorf("%+v\n%+v", v, x)
+	}
+	tests := []struct {
+		name, old, new string
+		line           int
+		says           string
+	}{
+		{"no account", "    account: a1b2c3d4e5\n", "", 4, "account is missing"},
+		{"an account with a slash", "a1b2c3d4e5", "../x", 7, "account key"},
+		{"no client", "    client_id: id\n", "", 4, "client_id is missing"},
+		{"no client's secret", "    client_secret_file: token\n", "", 4, "client_secret_file is missing"},
+		{"plain http for tokens", "    account:", "    token_url: http://emea.cc.vonage.com/token\n    account:", 7, "loopback only"},
+		{"an unknown way to hand the secret over", "    account:", "    token_auth: digest\n    account:", 7, "form or basic"},
+		{"a session route", "    account:", "    routes: [session, server]\n    account:", 7, "vonage has no session route"},
+		{"a combination", "    account:", "    combine: true\n    account:", 7, "no setting of vonage"},
+		{"8x8's token", "    account:", "    action_token_file: token\n    account:", 7, "no setting of vonage"},
+		{"no access key", "    access_key_id: key\n", "", 10, "access_key_id is missing"},
+		{"no access key's secret", "    access_key_secret_file: token\n", "", 10, "access_key_secret_file is missing"},
+		{"no address for tokens", "    token_url: https://na1.nice-incontact.com/authentication/v1/token/access-key\n", "", 10, "token_url is missing"},
+		{"an unknown pause", "    access_key_id:", "    pause_with: hold\n    access_key_id:", 14, "mask or stop"},
+		{"an unknown medium", "    access_key_id:", "    media_type: video\n    access_key_id:", 14, "voice or voiceAndScreen"},
+		{"an unknown form of paths", "    access_key_id:", "    api: v2\n    access_key_id:", 14, "v1 or document"},
+		{"an unknown form of tokens", "    access_key_id:", "    token_form: saml\n    access_key_id:", 14, "access_key or password"},
+		{"an unknown status", "    access_key_id:", "    status: maybe\n    access_key_id:", 14, "on or off"},
+		{"the password form without its client", "    access_key_id:", "    token_form: password\n    access_key_id:", 10, "client_id is missing"},
+		{"a client that nobody asks for", "    access_key_id:", "    client_id: app\n    access_key_id:", 14, "token_form: password only"},
+		{"a stop that can't be looked at", "    access_key_id:", "    pause_with: stop\n    status: off\n    access_key_id:", 14, "needs the status call"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { refused(t, others, tt.old, tt.new, tt.line, tt.says) })
+	}
+}
+
+func TestWhatIsDangerousIsSaid(t *testing.T) {
+	tests := []struct {
+		name, text, old, new string
+		line                 int
+		says                 string
+	}{
+		{"the demo under a public name", good, "identity:", "public_url: https://offrecord.example\nidentity:", 3, "no loopback name"},
+		{"the demo behind a proxy", good, "identity:", "trusted_proxies: [10.0.0.0/8]\nidentity:", 3, "trusted_proxies"},
+		{"an agent who can't be found", others, `, agent_id: "17"`, "", 17, "without agent_id"},
+		{"two people of one agent", others, "  - {email: nico", "  - {email: vik@emea.example, platform: emea, agent_id: \"17\"}\n  - {email: nico", 18, "on line 17"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(tt.text, tt.old) {
+				t.Fatalf("%q isn't in it", tt.old)
 			}
-			text := strings.Replace(good, tt.old, tt.new, 1)
-			c, err := config.Parse([]byte(text), environment(t))
-			var findings config.Findings
-			if c != nil || !errors.As(err, &findings) || len(findings) == 0 {
-				t.Fatalf("it was taken: %v", err)
+			c, err := config.Parse([]byte(strings.Replace(tt.text, tt.old, tt.new, 1)), environment(t))
+			if err != nil {
+				t.Fatal(err)
 			}
-			found := false
-			for _, f := range findings {
-				if strings.Contains(f.Text, tt.says) && (tt.line == 0 || f.Line == tt.line) {
-					found = true
-				}
-				if !strings.HasSuffix(f.Text, ".") {
-					t.Errorf("no sentence: %q", f.Text)
-				}
-			}
-			if !found {
-				t.Errorf("no finding on line %d that says %q:\n%v", tt.line, tt.says, err)
-			}
-			if strings.Contains(err.Error(), canary) {
-				t.Errorf("a finding repeats a value: %v", err)
+			if len(c.Warnings) != 1 || c.Warnings[0].Line != tt.line || !strings.Contains(c.Warnings[0].Text, tt.says) {
+				t.Errorf("%v", c.Warnings)
 			}
 		})
 	}
