@@ -148,10 +148,39 @@ func (t *Timeline) Newest() (Attempt, bool) {
 	return t.attempts[len(t.attempts)-1], true
 }
 
+// IsNewest reports whether no newer intention exists than the attempt with this id. A resume that wasn't carried out, because
+// another hold was live, is none, and the agent's own word isn't either.
+func (t *Timeline) IsNewest(id string) bool {
+	for i := len(t.attempts) - 1; i >= 0; i-- {
+		switch a := t.attempts[i]; {
+		case a.ID == id:
+			return true
+		case a.Outcome != Superseded || a.Evidence != nil:
+			return false
+		}
+	}
+	return false
+}
+
+// Precedes reports whether the attempt with the id a was asked for before b.
+func (t *Timeline) Precedes(a, b string) bool {
+	i, j := t.find(a), t.find(b)
+	return i >= 0 && i < j
+}
+
 // State is what may be said now, and since when.
 func (t *Timeline) State() (State, time.Time) {
 	now := t.fold(len(t.attempts))
 	return now.state, now.since
+}
+
+// StateBefore is what could be said before the attempt with this id, leaving it and all newer ones aside.
+func (t *Timeline) StateBefore(id string) State {
+	if i := t.find(id); i >= 0 {
+		return t.fold(i).state
+	}
+	state, _ := t.State()
+	return state
 }
 
 // fold derives what stands after the first n attempts.

@@ -1,7 +1,8 @@
 // Package dispatch keeps the server's truth about each agent's recording: what was asked for, what was seen of it, what holds
-// it paused, and who is watching.
+// it paused, and who is watching. It carries out the server route's actions in the order of the agent's intentions.
 //
-// It decides nothing about a state itself (app/recording does) and talks to no platform and no browser.
+// It decides nothing about a state itself (app/recording does), knows no platform by name (web/platform's interface is all it
+// sees) and talks to no browser.
 package dispatch
 
 import (
@@ -52,6 +53,8 @@ func (Nowhere) Complete(context.Context, recording.Attempt) error { return nil }
 type Agent struct {
 	Email    string
 	Platform string
+	// ID is the platform's own id of the agent; may be empty where the platform finds agents by email.
+	ID string
 }
 
 const (
@@ -69,6 +72,8 @@ type Options struct {
 	AttemptTimeout func(platform string) time.Duration
 	// Ready says whether the server's half of a platform is ready, and if not why, in one sentence.
 	Ready func(platform string) (bool, string)
+	// Upstream is a platform's server route, false where it has none.
+	Upstream func(platform string) (Upstream, bool)
 	// Settled is told of every attempt that is decided, for counting.
 	Settled func(recording.Attempt)
 }
@@ -79,7 +84,12 @@ type Dispatcher struct {
 	mu      sync.Mutex
 	lines   map[string]*line
 	closed  bool
+	guards  map[string]*guard
 	writing sync.WaitGroup // outcomes on their way to the journal
+
+	ctx      context.Context // of everything that is carried out
+	cancel   context.CancelFunc
+	carrying sync.WaitGroup
 }
 
 // New returns a Dispatcher that knows nothing yet.
@@ -99,7 +109,11 @@ func New(o Options) *Dispatcher {
 	if o.Settled == nil {
 		o.Settled = func(recording.Attempt) {}
 	}
-	return &Dispatcher{options: o, lines: map[string]*line{}}
+	if o.Upstream == nil {
+		o.Upstream = func(string) (Upstream, bool) { return Upstream{}, false }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Dispatcher{options: o, lines: map[string]*line{}, guards: map[string]*guard{}, ctx: ctx, cancel: cancel}
 }
 
 // line is one agent's.
@@ -112,17 +126,38 @@ type line struct {
 	watchers []*Watcher
 	recent   []Event // attempts, for who comes back; oldest first
 	seq      uint64
+
+	flights     []*flight       // requests to the platform under way
+	loose       []loose         // requests that ended without their fate being known
+	stoppedFrom recording.State // what was recorded before our own stop; empty if that isn't known
 }
 
 // entry is what is kept of an attempt besides the timeline's part.
 type entry struct {
-	request  Request
-	begun    chan struct{} // closed once the announcement is acknowledged or refused
+	body     any           // the Request or Order it came with
+	forced   bool          // the agent wants it without a record
+	begun    chan struct{} // closed once the attempt was written down, or couldn't be
 	written  chan struct{} // closed once everything up to the newest outcome was handed to the journal
 	err      error         // why it was refused; read after begun
-	deadline *time.Timer   // nil while it isn't taken, and for an attempt that was settled when it came
+	deadline *time.Timer   // nil while it isn't taken, for one that was settled when it came, and on the server route
 	unlogged bool
+
+	answered  chan struct{} // closed when whoever ordered it is to be answered
+	answering sync.Once
+	overtaken func()      // ends the waits of its carrier, because a newer intention came
+	patience  *time.Timer // until it is answered, after the platform's answer
+	seen      *Report     // what the browser saw of a pause that the server carries out too
+	combined  bool        // the server carries it out too
+	carried   bool        // and has had its say
 }
+
+func newEntry(body any, forced bool) *entry {
+	begun := make(chan struct{})
+	return &entry{body: body, forced: forced, begun: begun, written: begun, // an outcome never comes before its attempt
+		answered: make(chan struct{})}
+}
+
+func (e *entry) answer() { e.answering.Do(func() { close(e.answered) }) }
 
 func (d *Dispatcher) line(a Agent) *line {
 	d.mu.Lock()
@@ -151,7 +186,7 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 	l.mu.Lock()
 	if known, ok := l.entries[request.ID]; ok {
 		l.mu.Unlock()
-		if known.request != request {
+		if known.body != request {
 			return recording.Attempt{}, false, ErrIDReused
 		}
 		select {
@@ -165,16 +200,20 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 		a, err := d.Attempt(agent, request.ID)
 		return a, false, err
 	}
-	begun := make(chan struct{})
-	e := &entry{request: request, begun: begun, written: begun} // an outcome never comes before its attempt
+	e := newEntry(request, request.WithoutRecord)
 	l.entries[request.ID] = e
 	attempt := request.attempt(agent, now)
 	if attempt.Call == "" {
 		attempt.Call = l.timeline.Call()
 	}
 	if request.Action.Silences() {
+		up, ok := d.options.Upstream(agent.Platform)
+		e.combined = ok && up.Combine && up.Server.Ability().Can(request.Action)
 		attempt = d.take(l, e, attempt)
 		l.mu.Unlock()
+		if e.combined && !attempt.Settled() {
+			d.start(l, e, attempt, up, "")
+		}
 		if err := d.begin(ctx, attempt); err != nil {
 			attempt = d.unlogged(l, e, attempt)
 		}
@@ -184,12 +223,7 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 	l.mu.Unlock()
 	err = d.begin(ctx, attempt)
 	if err != nil && !request.WithoutRecord {
-		l.mu.Lock()
-		delete(l.entries, request.ID)
-		l.mu.Unlock()
-		e.err = ErrLog
-		close(e.begun)
-		return recording.Attempt{}, false, ErrLog
+		return recording.Attempt{}, false, d.refuse(l, request.ID, e)
 	}
 	l.mu.Lock()
 	attempt = d.take(l, e, attempt)
@@ -204,14 +238,19 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 // take puts an attempt into the timeline, starts its deadline and tells the watchers. The line is locked.
 func (d *Dispatcher) take(l *line, e *entry, attempt recording.Attempt) recording.Attempt {
 	attempt, _ = l.timeline.Add(attempt)
-	if newest, _ := l.timeline.Newest(); !attempt.Settled() && !attempt.Action.Silences() && newest.ID != attempt.ID && !e.request.WithoutRecord {
+	for id, older := range l.entries {
+		if older.overtaken != nil && !l.timeline.IsNewest(id) {
+			older.overtaken()
+		}
+	}
+	if !attempt.Settled() && !attempt.Action.Silences() && !l.timeline.IsNewest(attempt.ID) && !e.forced {
 		// Something newer came while this one was being written down. It may be a pause that is on its way already. A resume
 		// without record was carried out before we were told, so it can't be called off.
 		attempt, _ = l.timeline.Decide(attempt.ID, recording.Superseded, nil, "A newer action came first, so this one was not carried out.", time.Now().UTC(), true)
 	}
 	if attempt.Settled() {
 		d.complete(l, e, attempt)
-	} else {
+	} else if attempt.Route == recording.RouteSession {
 		e.deadline = time.AfterFunc(d.options.AttemptTimeout(l.agent.Platform), func() { d.expire(l, attempt.ID) })
 	}
 	d.giveWay(l)
@@ -309,8 +348,11 @@ func (d *Dispatcher) decide(l *line, id string, outcome recording.Outcome, evide
 // may be slow. The line is locked.
 func (d *Dispatcher) complete(l *line, e *entry, a recording.Attempt) {
 	d.options.Settled(a)
-	if e.deadline != nil {
-		e.deadline.Stop()
+	e.answer()
+	for _, t := range []*time.Timer{e.deadline, e.patience} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	before, written := e.written, make(chan struct{})
 	e.written = written
@@ -340,6 +382,13 @@ func (d *Dispatcher) Report(_ context.Context, agent Agent, id string, report Re
 	}
 	if a.Route != recording.RouteSession && report.Outcome != recording.Attested {
 		return recording.Attempt{}, ErrNotYours
+	}
+	if e := l.entries[id]; e.combined && !e.carried && !a.Settled() && report.Outcome != recording.Attested {
+		// The server is asking the platform: what the browser saw isn't the last word.
+		e.seen = &report
+		a, err := l.timeline.Decide(id, report.Outcome, report.evidence(), report.detail(a.Action), time.Now().UTC(), false)
+		d.publish(l, a)
+		return a, err
 	}
 	decided, err := d.decide(l, id, report.Outcome, report.evidence(), report.detail(a.Action))
 	if errors.Is(err, recording.ErrSettled) {

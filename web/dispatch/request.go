@@ -42,9 +42,6 @@ const (
 var trigger = regexp.MustCompile(`^trigger:[a-z0-9][a-z0-9._-]{0,63}$`)
 
 func (r Request) check(now time.Time) (Request, error) {
-	if !IsID(r.ID) {
-		return r, InvalidError("id must be a UUID in lower case, such as crypto.randomUUID() makes.")
-	}
 	if r.Action != recording.Pause && r.Action != recording.Resume {
 		return r, InvalidError("action must be pause or resume.")
 	}
@@ -54,17 +51,8 @@ func (r Request) check(now time.Time) (Request, error) {
 	if r.Origin == "" {
 		r.Origin = recording.Hand
 	}
-	if r.Origin != recording.Hand && r.Origin != recording.Link && !trigger.MatchString(string(r.Origin)) {
-		return r, InvalidError("origin must be hand, link, or trigger: and a name.")
-	}
-	if err := checkText("call", r.Call, maxCall); err != nil {
+	if err := checkCommon(r.ID, r.Origin, r.Call, r.Reason); err != nil {
 		return r, err
-	}
-	if err := checkText("reason", r.Reason, maxReason); err != nil {
-		return r, err
-	}
-	if holdsCardNumber(r.Reason) {
-		return r, InvalidError("reason looks as if it held a card number: leave card data out of it.")
 	}
 	if r.RequestedAt != "" {
 		at, err := time.Parse(time.RFC3339Nano, r.RequestedAt)

@@ -1,0 +1,498 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/bulkhead"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+
+	"offrecord/app/recording"
+	"offrecord/web/platform"
+)
+
+const (
+	// lateness is how long a request whose fate is unknown may still have its effect. Until then, what the platform answers
+	// to a newer, opposite one may be undone behind our back.
+	lateness = 15 * time.Second
+	// calm is how long a reading must show the same before it is believed while such a request is about.
+	calm = 3 * time.Second
+	// pollFirst and pollMost are the gaps between two readings.
+	pollFirst = 100 * time.Millisecond
+	pollMost  = time.Second
+	// retryFirst and retryMost are the gaps between two tries.
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 2 * time.Second
+	// abreast is how many resumes and readings a platform is sent at once. A pause is never counted.
+	abreast = 64
+)
+
+// guard is what protects a platform, and us from it. It never stands in a pause's way.
+type guard struct {
+	breaker  circuitbreaker.CircuitBreaker[any]
+	bulkhead bulkhead.Bulkhead[any]
+}
+
+func newGuard() *guard {
+	return &guard{
+		// Ten failures within half a minute open it; after five seconds one request finds out.
+		breaker:  circuitbreaker.NewBuilder[any]().WithFailureThresholdPeriod(10, 30*time.Second).WithDelay(5 * time.Second).Build(),
+		bulkhead: bulkhead.New[any](abreast),
+	}
+}
+
+func (d *Dispatcher) guard(platform string) *guard {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g, ok := d.guards[platform]
+	if !ok {
+		g = newGuard()
+		d.guards[platform] = g
+	}
+	return g
+}
+
+// BreakerOpen reports whether a platform is failing so often that only pauses are sent to it.
+func (d *Dispatcher) BreakerOpen(platform string) bool { return d.guard(platform).breaker.IsOpen() }
+
+// flight is a request to the platform that is under way, from before it is sent until its fate is known as well as it will
+// ever be.
+type flight struct {
+	id       string
+	silences bool
+	done     chan struct{}
+}
+
+// loose is a request that ended without its fate being known: until then it may still act.
+type loose struct {
+	silences bool
+	until    time.Time
+}
+
+// carrier carries out one attempt.
+type carrier struct {
+	*Dispatcher
+	line    *line
+	entry   *entry
+	up      Upstream
+	media   string
+	attempt recording.Attempt
+	agent   Agent
+	guard   *guard
+	// maybe is set once a try may have acted without saying so.
+	maybe bool
+}
+
+// start carries an attempt out in the background.
+func (d *Dispatcher) start(l *line, e *entry, a recording.Attempt, up Upstream, media string) {
+	c := &carrier{Dispatcher: d, line: l, entry: e, up: up, media: media, attempt: a, agent: l.agent, guard: d.guard(l.agent.Platform)}
+	d.carrying.Go(func() {
+		ctx, cancel := context.WithTimeout(d.ctx, up.Attempt)
+		defer cancel()
+		c.run(ctx)
+		e.answer()
+	})
+}
+
+// verdict is what came of an attempt.
+type verdict struct {
+	outcome  recording.Outcome
+	evidence recording.Evidence
+	detail   string
+	said     string
+}
+
+func (c *carrier) run(ctx context.Context) {
+	began := time.Now()
+	// A pause goes at once; anything else waits until an older, opposite request is out of the way, so that it can't be
+	// overtaken by it.
+	if !c.attempt.Action.Silences() {
+		for _, rival := range c.rivals() {
+			select {
+			case <-rival.done:
+			case <-ctx.Done():
+			}
+		}
+		if refusal := c.refusal(); refusal != "" {
+			c.settle(verdict{outcome: recording.Failed, detail: refusal, evidence: recording.Evidence{Kind: recording.Blocked}})
+			return
+		}
+	}
+	for sent := false; ; sent = true {
+		flight, rivals := c.launch()
+		if flight == nil {
+			c.overtaken(sent)
+			return
+		}
+		v := c.once(ctx, began, flight)
+		for _, rival := range rivals {
+			select {
+			case <-rival.done:
+			case <-ctx.Done():
+			}
+		}
+		// An older resume may have reached the platform after this pause: it goes once more.
+		if len(rivals) == 0 || !c.attempt.Action.Silences() || !c.newest() {
+			c.settle(v)
+			return
+		}
+		if ctx.Err() != nil {
+			c.settle(verdict{outcome: recording.Unknown, evidence: v.evidence, said: v.said,
+				detail: "An earlier resume was still under way, so the pause may have been undone. Pause once more."})
+			return
+		}
+		c.maybe = c.maybe || !v.outcome.KeepsState()
+	}
+}
+
+// once sends the action, with its retries, and waits for its effect as far as the platform tells of it.
+func (c *carrier) once(ctx context.Context, began time.Time, f *flight) verdict {
+	result := c.tries(ctx)
+	v := verdict{outcome: result.Outcome, evidence: result.Evidence(time.Since(began)), detail: result.Detail, said: result.Said}
+	c.heard(result)
+	ability := c.up.Server.Ability()
+	switch {
+	case v.outcome == recording.Accepted && ability.Verifies == platform.ByReading:
+		v = c.poll(ctx, began, result, v)
+	case v.outcome == recording.Confirmed && c.line.contested(f.silences):
+		if !ability.Reads {
+			v.outcome, v.detail = recording.Unknown, "An earlier, opposite request may still arrive. Look in the platform's own screen."
+			break
+		}
+		v = c.poll(ctx, began, result, v)
+	case c.maybe && (v.outcome.KeepsState() || v.outcome == recording.NoCall && f.silences):
+		v.outcome = recording.Unknown
+		v.detail = "An earlier try may have worked. " + v.detail
+	}
+	c.line.land(f, c.maybe || v.outcome == recording.Accepted || v.outcome == recording.Unknown || v.outcome == recording.Superseded)
+	return v
+}
+
+// tries sends the action until it was answered, it can't help, a newer intention came, or time is up. Only what certainly
+// did not act, or acts the same if repeated, is sent again.
+func (c *carrier) tries(ctx context.Context) platform.Result {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	c.line.onNewer(c.attempt.ID, stop)
+	var last platform.Result
+	policy := retrypolicy.NewBuilder[platform.Result]().
+		HandleIf(func(r platform.Result, _ error) bool {
+			if r.RetryAfter > 0 {
+				if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < r.RetryAfter {
+					return false
+				}
+			}
+			return r.Retry != platform.Never && c.newest()
+		}).
+		WithMaxRetries(-1).
+		WithBackoff(retryFirst, retryMost).
+		WithJitterFactor(.25).
+		WithDelayFunc(func(exec failsafe.ExecutionAttempt[platform.Result]) time.Duration {
+			return exec.LastResult().RetryAfter
+		}).
+		ReturnLastFailure().
+		Build()
+	failsafe.With(policy).WithContext(waiting).Get(func() (platform.Result, error) {
+		if last.Outcome != recording.Pending && !c.newest() {
+			return platform.Result{}, nil // a newer intention came while this one waited for its next try
+		}
+		last = c.try(ctx)
+		if last.Outcome == recording.Unknown {
+			c.maybe = true
+		}
+		return last, nil
+	})
+	if last.Outcome == recording.Pending { // time was up before the first try
+		last = platform.Result{Outcome: recording.Failed, Detail: "There was no time left to send it."}
+	}
+	return last
+}
+
+// try sends the action once.
+func (c *carrier) try(ctx context.Context) platform.Result {
+	ctx, cancel := context.WithTimeout(ctx, c.up.Try)
+	defer cancel()
+	if !c.attempt.Action.Silences() {
+		if err := c.guard.bulkhead.AcquirePermit(ctx); err != nil {
+			return platform.Result{Outcome: recording.Failed, Detail: "Too much is being asked of the platform at once. Try again.", Retry: platform.DidNotAct, Err: err}
+		}
+		defer c.guard.bulkhead.ReleasePermit()
+		if !c.guard.breaker.TryAcquirePermit() {
+			return platform.Result{Outcome: recording.Failed, Detail: "The platform hasn't been answering. Try again in a moment.", Retry: platform.DidNotAct,
+				RetryAfter: max(c.guard.breaker.RemainingDelay(), retryFirst)}
+		}
+	}
+	request := platform.Request{Target: c.target(), Action: c.attempt.Action, Media: c.media, Before: c.line.before()}
+	result := c.up.Server.Act(ctx, request)
+	if failing(result) {
+		c.guard.breaker.RecordFailure()
+	} else {
+		c.guard.breaker.RecordSuccess()
+	}
+	if result.Err != nil {
+		c.options.Log.Warn("the platform's answer", "platform", c.agent.Platform, "attempt", c.attempt.ID, "action", c.attempt.Action, "outcome", result.Outcome, "error", result.Err)
+	}
+	return result
+}
+
+// failing reports whether a result says that the platform itself isn't well.
+func failing(r platform.Result) bool {
+	return r.HTTPStatus >= 500 || r.HTTPStatus == 0 && r.Err != nil
+}
+
+func (c *carrier) target() platform.Target {
+	return platform.Target{Agent: c.agent.Email, AgentID: c.agent.ID, Call: c.line.call(c.attempt.ID)}
+}
+
+// heard takes what a result says besides its outcome.
+func (c *carrier) heard(r platform.Result) {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	if r.Call != "" {
+		c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.Call = r.Call })
+	}
+	if r.Before != "" && c.line.stoppedFrom == "" {
+		c.line.stoppedFrom = r.Before
+	}
+	// The platform has answered: whoever asked is told within answerIn, whatever comes of it.
+	if c.entry.patience == nil {
+		c.entry.patience = time.AfterFunc(answerIn, c.entry.answer)
+	}
+}
+
+// poll reads the status until it shows the effect, a newer intention came, or time is up.
+func (c *carrier) poll(ctx context.Context, began time.Time, result platform.Result, v verdict) verdict {
+	c.progress(verdict{outcome: recording.Accepted, evidence: v.evidence, detail: v.detail, said: v.said})
+	ability := c.up.Server.Ability()
+	gap, shownSince := pollFirst, time.Time{}
+	last := ""
+	for {
+		wait := time.NewTimer(gap)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return verdict{outcome: recording.Unknown, evidence: recording.Evidence{Kind: recording.Silence, AfterMS: ms(time.Since(began))}, said: last,
+				detail: "The platform took it, and didn't show the effect in time." + said(last)}
+		}
+		if !c.newest() {
+			return verdict{outcome: recording.Superseded, evidence: v.evidence, said: v.said, detail: "A newer action came before the effect was seen."}
+		}
+		gap = min(gap*8/5, pollMost)
+		target := c.target()
+		if result.Call != "" {
+			target.Call = result.Call
+		}
+		reading := c.read(ctx, target)
+		if reading.Said != "" {
+			last = reading.Said
+		}
+		switch {
+		case ability.Shows(c.attempt.Action, reading.State):
+			if shownSince.IsZero() {
+				shownSince = time.Now()
+			}
+			if c.line.contested(c.attempt.Action.Silences()) && time.Since(shownSince) < calm {
+				continue // an earlier, opposite request may still be on its way
+			}
+			return verdict{outcome: recording.Confirmed, evidence: recording.Evidence{Kind: recording.ReadBack, AfterMS: ms(time.Since(began))}, said: reading.Said,
+				detail: reading.Detail}
+		case reading.Retry == platform.Never && reading.Err != nil:
+			return verdict{outcome: recording.Unknown, evidence: v.evidence, said: last, detail: "The platform took it, and its status can't be read. " + reading.Detail}
+		}
+		shownSince = time.Time{}
+		gap = max(gap, min(reading.RetryAfter, 5*time.Second))
+	}
+}
+
+func (c *carrier) read(ctx context.Context, target platform.Target) platform.Reading {
+	ctx, cancel := context.WithTimeout(ctx, c.up.Try)
+	defer cancel()
+	if !c.attempt.Action.Silences() {
+		if err := c.guard.bulkhead.AcquirePermit(ctx); err != nil {
+			return platform.Reading{State: recording.StateUnknown, Retry: platform.DidNotAct, Err: err}
+		}
+		defer c.guard.bulkhead.ReleasePermit()
+	}
+	return c.up.Server.Read(ctx, target)
+}
+
+// refusal says why something that isn't a pause can't be done now; empty if it can.
+func (c *carrier) refusal() string {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	if c.line.timeline.StateBefore(c.attempt.ID) == recording.Declined {
+		return "The customer declined to be recorded. This contact can't be recorded any more."
+	}
+	needs := c.up.Server.Ability().ResumeNeeds
+	if c.attempt.Action == recording.Resume && needs != "" && c.line.stoppedFrom != needs {
+		return "It isn't known that this call was recorded before the pause, so it isn't started again. Start the recording if it should be."
+	}
+	return ""
+}
+
+// newest reports whether no newer intention exists.
+func (c *carrier) newest() bool {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	return c.line.timeline.IsNewest(c.attempt.ID)
+}
+
+// launch puts a request of this attempt on its way, unless a newer intention exists, and says which older, opposite ones are
+// under way. It is one step, so that no newer request can be sent unseen in between.
+func (c *carrier) launch() (*flight, []*flight) {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	if !c.line.timeline.IsNewest(c.attempt.ID) {
+		return nil, nil
+	}
+	f := &flight{id: c.attempt.ID, silences: c.attempt.Action.Silences(), done: make(chan struct{})}
+	rivals := c.opposite()
+	c.line.flights = append(c.line.flights, f)
+	return f, rivals
+}
+
+// overtaken settles an attempt that a newer intention came before; sent says that it had been sent already.
+func (c *carrier) overtaken(sent bool) {
+	v := verdict{outcome: recording.Superseded, detail: "A newer action came first, so this one was not carried out."}
+	if sent {
+		v.detail, v.evidence = "A newer action came before its effect was known.", recording.Evidence{Kind: recording.Silence}
+	}
+	c.settle(v)
+}
+
+// rivals are the older, opposite requests that are under way.
+func (c *carrier) rivals() []*flight {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	return c.opposite()
+}
+
+// opposite is rivals with the line locked.
+func (c *carrier) opposite() []*flight {
+	var all []*flight
+	for _, f := range c.line.flights {
+		if f.silences != c.attempt.Action.Silences() && c.line.timeline.Precedes(f.id, c.attempt.ID) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// progress tells what is known so far.
+func (c *carrier) progress(v verdict) {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	if a, err := c.line.timeline.Decide(c.attempt.ID, v.outcome, &v.evidence, v.detail, time.Now().UTC(), false); err == nil {
+		c.line.timeline.Amend(a.ID, func(a *recording.Attempt) { a.PlatformStatus = v.said })
+		a, _ = c.line.timeline.Attempt(a.ID)
+		c.publish(c.line, a)
+	}
+}
+
+// settle says what became of the attempt.
+func (c *carrier) settle(v verdict) {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.PlatformStatus = v.said })
+	evidence := &v.evidence
+	if v.evidence.Kind == "" {
+		evidence = nil
+	}
+	if c.attempt.Route == recording.RouteSession {
+		c.combine(v, evidence)
+		return
+	}
+	c.decide(c.line, c.attempt.ID, v.outcome, evidence, v.detail)
+	if v.outcome == recording.Confirmed && !c.attempt.Action.Silences() {
+		c.line.stoppedFrom = ""
+	}
+}
+
+// combine joins the server's verdict with what the browser saw of the same pause. The line is locked.
+func (c *carrier) combine(v verdict, evidence *recording.Evidence) {
+	e := c.entry
+	e.carried = true
+	switch refused := v.outcome == recording.NoCall || v.outcome.KeepsState() && v.outcome != recording.Failed && v.outcome != recording.Superseded; {
+	case v.outcome == recording.Confirmed:
+		c.decide(c.line, c.attempt.ID, v.outcome, evidence, v.detail)
+	case refused && e.seen != nil && e.seen.Outcome == recording.Accepted && e.seen.Evidence != nil && e.seen.Evidence.Kind == recording.Status:
+		c.decide(c.line, c.attempt.ID, recording.Unknown, evidence,
+			"The browser's request was taken and the server's was refused: the browser may be signed in to the platform as somebody else. "+v.detail)
+	case refused:
+		c.decide(c.line, c.attempt.ID, v.outcome, evidence, v.detail)
+	case e.seen != nil:
+		c.decide(c.line, c.attempt.ID, e.seen.Outcome, e.seen.evidence(), e.seen.detail(c.attempt.Action))
+	}
+	// Else the browser's report, or the deadline, has the last word.
+}
+
+func ms(d time.Duration) int { return int(d / time.Millisecond) }
+
+// What a line knows of requests under way. Those that say so are called with the line locked.
+
+// land ends a flight; late says that it may still act.
+func (l *line) land(f *flight, late bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, x := range l.flights {
+		if x == f {
+			l.flights = append(l.flights[:i:i], l.flights[i+1:]...)
+			break
+		}
+	}
+	now := time.Now()
+	kept := l.loose[:0:0]
+	for _, x := range l.loose {
+		if now.Before(x.until) {
+			kept = append(kept, x)
+		}
+	}
+	if late {
+		kept = append(kept, loose{f.silences, now.Add(lateness)})
+	}
+	l.loose = kept
+	close(f.done)
+}
+
+// contested reports whether an opposite request may still act.
+func (l *line) contested(silences bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for _, x := range l.loose {
+		if x.silences != silences && now.Before(x.until) {
+			return true
+		}
+	}
+	return false
+}
+
+// call is the call an attempt is for.
+func (l *line) call(id string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, _ := l.timeline.Attempt(id)
+	return a.Call
+}
+
+// before is what was recorded before our own stop.
+func (l *line) before() recording.State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stoppedFrom
+}
+
+// onNewer calls stop when a newer intention than id comes.
+func (l *line) onNewer(id string, stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[id]; e != nil {
+		e.overtaken = stop
+	}
+	if !l.timeline.IsNewest(id) {
+		stop()
+	}
+}
