@@ -41,16 +41,18 @@ func (p *page) Cookies() session.Cookies {
 // Reach implements session.Browser: a request whose answer can't be read, but whose failure can be seen.
 func (p *page) Reach(address string, told func(session.Reach)) {
 	go func() {
-		promise, err := p.fetch(context.Background(), reachTimeout, address, map[string]any{
+		ctx, cancel := context.WithTimeout(context.Background(), reachTimeout)
+		defer cancel()
+		promise, err := p.fetch(ctx, address, map[string]any{
 			"mode": "no-cors", "credentials": "omit", "cache": "no-store", "referrerPolicy": "no-referrer",
 		})
 		if err == nil {
-			_, err = await(context.Background(), promise)
+			_, err = await(ctx, promise)
 		}
 		switch {
 		case err == nil:
 			told(session.Reached)
-		case errors.Is(err, errTimeout):
+		case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded):
 			told(session.ReachUnknown)
 		default:
 			told(session.Unreached)

@@ -15,7 +15,7 @@ import (
 	"offrecord/app/session"
 )
 
-// patience bounds every request to our own server; the caller's context is usually shorter.
+// patience bounds every request to our own server whose caller sets no time.
 const patience = 20 * time.Second
 
 // server is our own API, by fetch with the session cookie.
@@ -25,8 +25,8 @@ var _ session.Server = server{}
 
 func newServer(p *page) server { return server{p} }
 
-// fetch starts a request and returns its promise. It is given up after timeout or when ctx ends.
-func (p *page) fetch(ctx context.Context, timeout time.Duration, address string, options map[string]any) (safejs.Value, error) {
+// fetch starts a request and returns its promise. It is given up when ctx ends, which it has to.
+func (p *page) fetch(ctx context.Context, address string, options map[string]any) (safejs.Value, error) {
 	controller, err := get(p.window, "AbortController").New()
 	if err != nil {
 		return safejs.Undefined(), err
@@ -36,22 +36,17 @@ func (p *page) fetch(ctx context.Context, timeout time.Duration, address string,
 	if err != nil {
 		return safejs.Undefined(), err
 	}
-	timer := time.NewTimer(timeout)
-	go func() {
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		_, _ = controller.Call("abort")
-	}()
+	context.AfterFunc(ctx, func() { _, _ = controller.Call("abort") })
 	return promise, nil
 }
 
 // call makes a request of the API and decodes its answer into out, if that isn't nil.
 func (s server) call(ctx context.Context, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	options := map[string]any{"method": method, "credentials": "same-origin", "cache": "no-store"}
 	if in != nil {
 		body, err := json.Marshal(in)
@@ -62,7 +57,7 @@ func (s server) call(ctx context.Context, method, path string, in, out any) erro
 		options["headers"] = map[string]any{"Content-Type": "application/json"}
 		options["keepalive"] = true // what is to be recorded outlives the page
 	}
-	promise, err := s.page.fetch(ctx, patience, path, options)
+	promise, err := s.page.fetch(ctx, path, options)
 	if err != nil {
 		return fmt.Errorf("asking %s %s: %w", method, path, err)
 	}
@@ -127,6 +122,20 @@ func (s server) Announce(ctx context.Context, a session.Announcement) (recording
 // Report implements session.Server. The id is a UUID of ours.
 func (s server) Report(ctx context.Context, id string, r session.Report) error {
 	return s.call(ctx, "POST", "/api/v1/attempts/"+id+"/outcome", r, nil)
+}
+
+// Act implements session.Server.
+func (s server) Act(ctx context.Context, o session.Order) (recording.Attempt, error) {
+	var attempt recording.Attempt
+	err := s.call(ctx, "POST", "/api/v1/actions", o, &attempt)
+	return attempt, err
+}
+
+// Attempt implements session.Server.
+func (s server) Attempt(ctx context.Context, id string) (recording.Attempt, error) {
+	var attempt recording.Attempt
+	err := s.call(ctx, "GET", "/api/v1/attempts/"+id, nil, &attempt)
+	return attempt, err
 }
 
 // Events implements session.Server by EventSource, which mends a broken stream itself unless the server refused it.

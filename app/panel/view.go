@@ -25,6 +25,10 @@ type View struct {
 	Native Native
 	// CanResumeWithoutRecord is set after a resume was refused because it couldn't be written down first.
 	CanResumeWithoutRecord bool
+	// CanDecline: the account has a way to take the customer's refusal, be it only a pause. CXone's can't be undone.
+	CanDecline bool
+	// PauseMeans is what the server route sends a pause as: recording.Pause, Mask or Stop; empty without one.
+	PauseMeans recording.Action
 	// Notice is one sentence about the panel itself (not about an attempt), for example that the program ended.
 	Notice string
 	// Now is the time the view was made for; the running clock counts from Snapshot.Since to it.
@@ -71,6 +75,8 @@ type Controller interface {
 	Resume()
 	// ResumeWithoutRecord resumes although the attempt couldn't be written down.
 	ResumeWithoutRecord()
+	// Decline says that the customer declined to be recorded. It is asked for once, and confirmed in the panel before.
+	Decline()
 	// Attest says "I paused it there": the agent paused in the platform's own screen.
 	Attest()
 	// Intent says that a press is likely soon (pointer or focus on a button), so that the route can be warmed.

@@ -57,6 +57,7 @@ type Controller struct {
 	noPopup  bool   // the browser refused the last window
 	noRecord bool   // a resume was refused because it couldn't be written down first
 	notice   string // what couldn't be recorded
+	detour   string // why the newest press took another route than the first
 	wake     chan struct{}
 	warmed   warmth
 	watchers map[int]func(panel.View)
@@ -108,13 +109,28 @@ func (c *Controller) Routed() <-chan struct{} { return c.routed }
 func (c *Controller) Told() <-chan struct{} { return c.told }
 
 // Pause implements panel.Controller.
-func (c *Controller) Pause() { c.press(recording.Pause, false) }
+func (c *Controller) Pause() { c.press(recording.Pause, "", false) }
 
 // Resume implements panel.Controller.
-func (c *Controller) Resume() { c.press(recording.Resume, false) }
+func (c *Controller) Resume() { c.press(recording.Resume, "", false) }
 
 // ResumeWithoutRecord implements panel.Controller.
-func (c *Controller) ResumeWithoutRecord() { c.press(recording.Resume, true) }
+func (c *Controller) ResumeWithoutRecord() { c.press(recording.Resume, "", true) }
+
+// declined is the reason of a pause that stands for the customer's refusal.
+const declined = "customer declined"
+
+// Decline implements panel.Controller. Where there is no server route the refusal is a pause that says why.
+func (c *Controller) Decline() {
+	c.mu.Lock()
+	serves := c.route.serves(recording.DoNotRecord)
+	c.mu.Unlock()
+	if serves {
+		c.press(recording.DoNotRecord, "", false)
+	} else {
+		c.press(recording.Pause, declined, false)
+	}
+}
 
 // Attest implements panel.Controller: the newest pause was made by the agent in the platform's own screen.
 func (c *Controller) Attest() {
@@ -180,13 +196,15 @@ func (c *Controller) now() time.Time {
 	return now
 }
 
-// learn puts what is known of an attempt in its place. A settled attempt isn't unsettled by older news.
+// learn puts what is known of an attempt in its place. A settled attempt isn't unsettled by older news, and none changes its
+// place: the server stamps an order when it arrives, which may be after a newer press here.
 func (c *Controller) learn(a recording.Attempt) {
 	if i := slices.IndexFunc(c.attempts, func(x recording.Attempt) bool { return x.ID == a.ID }); i >= 0 {
-		if c.attempts[i].Settled() && !a.Settled() {
-			return
+		if !c.attempts[i].Settled() || a.Settled() {
+			a.RequestedAt = c.attempts[i].RequestedAt
+			c.attempts[i] = a
 		}
-		c.attempts = slices.Delete(c.attempts, i, i+1)
+		return
 	}
 	at, _ := slices.BinarySearchFunc(c.attempts, a, func(x, y recording.Attempt) int {
 		return cmp.Or(y.RequestedAt.Compare(x.RequestedAt), 1)
@@ -201,15 +219,18 @@ func (c *Controller) learn(a recording.Attempt) {
 func (c *Controller) newest(id string) bool { return len(c.attempts) > 0 && c.attempts[0].ID == id }
 
 // repeats reports whether a press asks for what is under way already, here or in another tab.
-func (c *Controller) repeats(action recording.Action) bool {
-	if time.Since(c.pressed[action]) < doubleClick {
-		return len(c.attempts) == 0 || c.attempts[0].Action == action
-	}
+func (c *Controller) repeats(action recording.Action, reason string) bool {
 	if len(c.attempts) == 0 {
-		return false
+		return time.Since(c.pressed[action]) < doubleClick
 	}
 	a := c.attempts[0]
-	if a.Action != action || a.Settled() {
+	if a.Action != action || a.Reason != reason {
+		return false
+	}
+	if time.Since(c.pressed[action]) < doubleClick {
+		return true
+	}
+	if a.Settled() {
 		return false
 	}
 	if _, ours := c.shots[a.ID]; ours {
@@ -248,46 +269,76 @@ func (c *Controller) session() (*SessionRoute, string) {
 		return nil, c.noRoute
 	case c.route == nil:
 		return nil, "offrecord doesn't know yet how to reach the platform. Reload the page."
-	case c.route.Session == nil || !slices.Contains(c.route.Routes, recording.RouteSession):
-		// A platform with only the server route acts by POST /api/v1/actions; that comes in here.
+	case !c.route.carries(recording.Pause):
 		return nil, "This account can't be paused from the browser. Ask your administrator."
 	}
 	return c.route.Session, ""
 }
 
-// press is what a button asks for. A pause fires before anything else is done; a resume is written down first.
-func (c *Controller) press(action recording.Action, unrecorded bool) {
+// way is the route that an action takes: the first of the account's that can carry it. Where the two are combined a pause is
+// fired here and a resume goes by the server.
+func (c *Controller) way(action recording.Action) recording.Route {
+	switch r := c.route; {
+	case r == nil || !r.serves(action):
+		return recording.RouteSession
+	case !r.carries(action):
+		return recording.RouteServer
+	case r.Combine && action.Silences():
+		return recording.RouteSession
+	case r.Combine:
+		return recording.RouteServer
+	default:
+		return r.Routes[0]
+	}
+}
+
+// press is what a button asks for.
+func (c *Controller) press(action recording.Action, reason string, unrecorded bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !unrecorded && c.repeats(action) {
+	defer c.show()
+	if !unrecorded && c.repeats(action, reason) {
+		c.retry() // of what the server hasn't heard
 		return
 	}
 	c.pressed[action] = time.Now()
-	c.noRecord, c.notice = false, ""
+	c.noRecord, c.notice, c.detour = false, "", ""
+	c.begin(c.way(action), action, reason, unrecorded)
+	c.warmed.used()
+}
+
+// begin starts an attempt. By the session route a pause fires before anything else is done, and a resume is written down
+// first; the server route's order does both at once.
+func (c *Controller) begin(route recording.Route, action recording.Action, reason string, unrecorded bool) {
 	shown := c.draw().Snapshot
 	s := &shot{
 		begun:  time.Now(),
 		before: shown.State,
 		attempt: recording.Attempt{
 			ID: uuid.NewString(), Action: action, Agent: c.view.Agent, Platform: c.view.Platform, Call: shown.Call,
-			Route: recording.RouteSession, Transport: c.transport(), Origin: recording.Hand, RequestedAt: c.now(),
+			Route: route, Origin: recording.Hand, Reason: reason, RequestedAt: c.now(),
 		},
 	}
 	c.outdate(action)
-	s.after = c.unsettled(action)
+	c.chase(s)
 	c.shots[s.attempt.ID] = s
-	c.learn(s.attempt)
-	if action.Silences() || unrecorded {
+	switch {
+	case route == recording.RouteServer:
+		c.learn(s.attempt)
+		c.order(s, unrecorded)
+	case action.Silences() || unrecorded:
+		s.attempt.Transport = c.transport()
+		c.learn(s.attempt)
 		c.fire(s)
 		c.announce(s, unrecorded)
-	} else {
+	default:
+		s.attempt.Transport = c.transport()
+		c.learn(s.attempt)
 		c.announceFirst(s)
 	}
-	c.warmed.used()
 	if known, ok := c.known(s.attempt.ID); ok {
 		c.tell(known)
 	}
-	c.show()
 }
 
 func (c *Controller) known(id string) (recording.Attempt, bool) {

@@ -197,6 +197,9 @@ type server struct {
 	attempts map[string]recording.Attempt
 	bodies   map[string]session.Announcement
 	forgets  bool // has lost what it was told
+	act      func(context.Context, session.Order) (recording.Attempt, error)
+	orders   []session.Order // in the order in which they arrived
+	asked    int             // how often what became of one
 	stream   func(session.Event)
 }
 
@@ -268,6 +271,31 @@ func (s *server) Report(_ context.Context, id string, r session.Report) error {
 	}
 	s.said = append(s.said, said)
 	return nil
+}
+
+func (s *server) Act(ctx context.Context, o session.Order) (recording.Attempt, error) {
+	s.mu.Lock()
+	s.orders = append(s.orders, o)
+	act := s.act
+	s.mu.Unlock()
+	if act == nil {
+		<-ctx.Done()
+		return recording.Attempt{}, ctx.Err()
+	}
+	return act(ctx, o)
+}
+
+func (s *server) Attempt(_ context.Context, id string) (recording.Attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	if s.down {
+		return recording.Attempt{}, errDown
+	}
+	if a, ok := s.attempts[id]; ok {
+		return a, nil
+	}
+	return recording.Attempt{}, &session.Problem{Status: 404, Code: "invalid"}
 }
 
 func (s *server) Events(told func(session.Event)) func() {

@@ -134,9 +134,13 @@ func (c *Controller) happened(ctx context.Context, e Event) {
 // hearOf takes what the server says of an attempt. What it has decided about one of ours ends ours.
 func (c *Controller) hearOf(a recording.Attempt) {
 	if s := c.shots[a.ID]; s != nil {
-		if !a.Settled() {
+		if s.taken = true; !a.Settled() {
+			if a.Route == recording.RouteServer || c.combined(a) { // it may be on its way: accepted, and not seen yet
+				c.learn(a)
+			}
 			return
 		}
+		c.learn(a)
 		c.finish(s)
 		if k := c.kept[a.ID]; k != nil {
 			k.Settled = true
@@ -145,6 +149,7 @@ func (c *Controller) hearOf(a recording.Attempt) {
 			default:
 			}
 		}
+		return
 	}
 	c.learn(a)
 }
@@ -219,6 +224,13 @@ func (c *Controller) draw() panel.View {
 	v.Attempts = slices.Clone(c.attempts[:min(listed, len(c.attempts))])
 	v.CanResumeWithoutRecord = c.noRecord
 	v.Notice = c.notice
+	if v.Notice == "" {
+		v.Notice = c.detour
+	}
+	if c.route != nil {
+		v.CanDecline = c.route.serves(recording.DoNotRecord) || c.route.carries(recording.Pause)
+		v.PauseMeans = c.route.PauseMeans
+	}
 	v.Readiness = c.readiness()
 	switch {
 	case !c.browser.Online():
@@ -234,12 +246,12 @@ func (c *Controller) draw() panel.View {
 }
 
 // overlay is the server's snapshot, and above it what is known here and not yet there: attempts newer than the snapshot's,
-// or further on. Of those nothing better than unknown can come, because a browser never sees an effect.
+// or further on. Of those that this browser fired nothing better than unknown can come, because it never sees an effect.
 func (c *Controller) overlay() recording.Snapshot {
 	s := c.view.Snapshot
 	for i := len(c.attempts) - 1; i >= 0; i-- { // oldest first
 		a := c.attempts[i]
-		newer := s.Attempt == nil || s.Attempt.ID != a.ID && a.RequestedAt.After(s.Attempt.RequestedAt)
+		newer := s.Attempt == nil || s.Attempt.ID != a.ID && c.after(a, *s.Attempt)
 		further := s.Attempt != nil && s.Attempt.ID == a.ID && a.Settled() && !s.Attempt.Settled()
 		if !newer && !further {
 			continue
@@ -259,8 +271,10 @@ func (c *Controller) overlay() recording.Snapshot {
 				s.Holds = slices.DeleteFunc(slices.Clone(s.Holds), func(h recording.Hold) bool { return h.Since.Equal(a.RequestedAt) })
 			}
 			continue
-		case a.Outcome == recording.Pending && (c.shots[a.ID] != nil || c.stamp().Sub(a.RequestedAt) < c.timeout()):
+		case !a.Settled() && (c.shots[a.ID] != nil || c.stamp().Sub(a.RequestedAt) < c.timeout()):
 			s.State = a.Action.Transitional()
+		case a.Settled() && a.Route == recording.RouteServer && a.State != "": // the server's own word
+			s.State = a.State
 		case a.Outcome == recording.Confirmed:
 			s.State = a.Action.Effect()
 		default:
@@ -270,13 +284,27 @@ func (c *Controller) overlay() recording.Snapshot {
 			s.Since = since
 		}
 		holds := recording.Holds(s.Holds)
-		if a.Action.Silences() {
+		switch {
+		case s.State == recording.Declined:
+			s.Holds = nil
+		case a.Action.Silences():
 			s.Holds = holds.Add(recording.Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
-		} else {
+		default:
 			s.Holds = holds.Release(a.Origin)
 		}
 	}
 	return s
+}
+
+// after reports whether a was asked for after b. Both are usually in the list, whose order doesn't depend on clocks.
+func (c *Controller) after(a, b recording.Attempt) bool {
+	place := func(x recording.Attempt) int {
+		return slices.IndexFunc(c.attempts, func(y recording.Attempt) bool { return x.ID == y.ID })
+	}
+	if i, j := place(a), place(b); i >= 0 && j >= 0 {
+		return i < j
+	}
+	return a.RequestedAt.After(b.RequestedAt)
 }
 
 // readiness is whether a pause can be expected to reach the platform.
@@ -286,8 +314,18 @@ func (c *Controller) readiness() panel.Readiness {
 	if !c.browser.Online() {
 		because("This computer is offline. Check the network.")
 	}
+	note := func(sentence string) { r.Notes = append(r.Notes, sentence) }
 	route, why := c.session()
-	if route == nil && (c.noRoute != "" || c.route != nil) {
+	hindered := because // what is in this browser's way
+	if c.route.serves(recording.Pause) {
+		hindered = func(sentence string) { note(sentence + " Until then offrecord's server is asked instead.") }
+		switch c.route.PauseMeans {
+		case recording.Mask:
+			note("A pause masks the recording: it goes on without what is said and shown.")
+		case recording.Stop:
+			note("A pause stops the recording; a resume starts it again.")
+		}
+	} else if route == nil && (c.noRoute != "" || c.route != nil) {
 		because(why)
 	}
 	if c.heard && !c.view.Snapshot.Ready && c.view.Snapshot.NotReadyBecause != "" {
@@ -295,17 +333,17 @@ func (c *Controller) readiness() panel.Readiness {
 	}
 	if route != nil {
 		if c.reach == Unreached && c.browser.Online() {
-			because("The platform doesn't answer this computer. Check the network or the VPN.")
+			hindered("The platform doesn't answer this computer. Check the network or the VPN.")
 		}
 		if c.transport() == recording.TransportPopup {
 			if c.noPopup {
-				because("The browser blocked the small window. Allow pop-ups for this page.")
+				hindered("The browser blocked the small window. Allow pop-ups for this page.")
 			}
-			r.Notes = append(r.Notes, "A small window opens for a moment at each press.")
+			note("A small window opens for a moment at each press.")
 		} else if c.browser.Cookies() == CookiesBlocked {
 			because("This browser keeps back the platform's cookie. Ask your administrator to allow pop-ups as the transport.")
 		}
-		r.Notes = append(r.Notes, "Whether you are signed in to the platform can't be seen from here.")
+		note("Whether you are signed in to the platform can't be seen from here.")
 	}
 	r.Ready = r.Checked && len(r.Because) == 0
 	return r

@@ -48,7 +48,7 @@ func (c *Controller) report(a recording.Attempt) {
 	k := c.kept[a.ID]
 	if k == nil {
 		_, ours := c.shots[a.ID]
-		k = c.keep(a, !ours && a.Outcome == recording.Attested)
+		k = c.keep(a, a.Route == recording.RouteServer || !ours && a.Outcome == recording.Attested)
 	}
 	k.Reports = append(k.Reports, Report{Outcome: a.Outcome, Evidence: a.Evidence})
 	k.Settled = true
@@ -160,7 +160,7 @@ func (c *Controller) tellServer(ctx context.Context, k *kept, body Announcement,
 	defer c.show()
 	var problem *Problem
 	refused := errors.As(err, &problem) && !problem.passing()
-	if refused && !announcing && problem.Status == 404 && !k.again {
+	if refused && !announcing && problem.Status == 404 && !k.again && body.Transport != "" { // the server route announces nothing
 		k.Announced, k.again = false, true
 		return nil
 	}
@@ -178,8 +178,8 @@ func (c *Controller) tellServer(ctx context.Context, k *kept, body Announcement,
 		k.Announced, k.Settled, k.Reports = true, true, nil
 	case announcing:
 		k.Announced = true
-		if told.Settled() && c.shots[told.ID] == nil {
-			c.learn(told)
+		if told.Settled() || c.shots[told.ID] != nil {
+			c.hearOf(told)
 		}
 	default:
 		k.Reports = k.Reports[1:]

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"offrecord/app/recording"
@@ -98,6 +99,10 @@ type Server interface {
 	Attempts(ctx context.Context, limit int) ([]recording.Attempt, error)
 	Announce(context.Context, Announcement) (recording.Attempt, error)
 	Report(ctx context.Context, id string, r Report) error
+	// Act asks for an action by the server route. Asking again with the same order is asking once.
+	Act(context.Context, Order) (recording.Attempt, error)
+	// Attempt is one of the agent's own attempts as it stands now.
+	Attempt(ctx context.Context, id string) (recording.Attempt, error)
 	// Events follows GET /api/v1/events until stop is called.
 	Events(func(Event)) (stop func())
 }
@@ -136,6 +141,21 @@ type Route struct {
 	Routes           []recording.Route `json:"routes"`
 	Session          *SessionRoute     `json:"session"`
 	AttemptTimeoutMS int               `json:"attempt_timeout_ms"`
+	// Combine: a pause that the browser fires is confirmed by the server, which was told of it; a resume goes by the server.
+	Combine bool `json:"combine"`
+	// Actions are what the server route can do; empty without one. PauseMeans is what a pause is sent as: pause, mask or stop.
+	Actions    []recording.Action `json:"actions"`
+	PauseMeans recording.Action   `json:"pause_means"`
+}
+
+// serves reports whether the server route can do the action.
+func (r *Route) serves(action recording.Action) bool {
+	return r != nil && slices.Contains(r.Routes, recording.RouteServer) && slices.Contains(r.Actions, action)
+}
+
+// carries reports whether the session route can do the action: a cookie pauses and resumes, and no more.
+func (r *Route) carries(action recording.Action) bool {
+	return r != nil && r.Session != nil && slices.Contains(r.Routes, recording.RouteSession) && (action == recording.Pause || action == recording.Resume)
 }
 
 // SessionRoute is how the platform is reached with its own cookie.
@@ -184,4 +204,15 @@ type Announcement struct {
 type Report struct {
 	Outcome  recording.Outcome   `json:"outcome"`
 	Evidence *recording.Evidence `json:"evidence,omitempty"`
+}
+
+// Order is the body of POST /api/v1/actions. Every try sends the same one, so that the server does it once.
+type Order struct {
+	ID     string           `json:"id"`
+	Action recording.Action `json:"action"`
+	Reason string           `json:"reason,omitempty"`
+	Call   string           `json:"call,omitempty"`
+	Origin recording.Origin `json:"origin"`
+	// WithoutRecord says that the agent chose to resume although it can't be written down.
+	WithoutRecord bool `json:"without_record,omitempty"`
 }

@@ -17,7 +17,11 @@ type shot struct {
 	before  recording.State // what was shown when it was asked for
 	begun   time.Time       // by the monotonic clock
 	fired   bool
-	after   *shot // an older, opposite shot in flight: this one is fired once more when that has settled
+	after   *shot              // an older, opposite shot in flight: this one is fired once more when that has settled
+	chased  bool               // a pause was asked of the server while this resume was in flight: it is asked once more when this has settled
+	dropped bool               // it was given up, and not for want of a way
+	taken   bool               // the server knows of it
+	seenAs  *recording.Attempt // what this browser saw of it, where the server's word is still to come
 	window  Window
 	remove  func()      // of the frame
 	timer   *time.Timer // of the deadline
@@ -50,20 +54,25 @@ func (c *Controller) drop(s *shot, why string) {
 	if s.window != nil {
 		s.window.Close()
 	}
+	s.dropped = true
 	c.settle(s, recording.Failed, recording.Blocked, why)
 }
 
-// unsettled is an older resume that is still in flight when a pause is asked for.
-func (c *Controller) unsettled(action recording.Action) *shot {
-	if !action.Silences() {
-		return nil
+// chase remembers a pause that is asked for while an older resume is in flight, where the server can't put them in order
+// because it doesn't see both.
+func (c *Controller) chase(pause *shot) {
+	if !pause.attempt.Action.Silences() {
+		return
 	}
 	for _, s := range c.shots {
-		if s.fired && !s.attempt.Action.Silences() {
-			return s
+		switch {
+		case !s.fired || s.attempt.Action.Silences():
+		case pause.attempt.Route == recording.RouteSession && (s.attempt.Route == recording.RouteSession || !c.route.Combine):
+			pause.after = s
+		case pause.attempt.Route == recording.RouteServer && s.attempt.Route == recording.RouteSession:
+			s.chased = true
 		}
 	}
-	return nil
 }
 
 // fire sends a shot now. It is called inside the press, or, for a resume, when the server has written it down.
@@ -89,6 +98,7 @@ func (c *Controller) fire(s *shot) {
 			return
 		}
 		if s.window.Closed() {
+			s.dropped = !s.attempt.Action.Silences() // by a person, who may have thought better of it
 			c.settle(s, recording.Failed, recording.Blocked, "The small window was closed before anything was sent.")
 			return
 		}
@@ -205,33 +215,74 @@ func (c *Controller) expire(s *shot, seen int) {
 	if s.seen != seen {
 		return
 	}
-	if s.attempt.Transport == recording.TransportPopup {
+	switch {
+	case s.seenAs != nil: // nothing came from the server, so this is all that is known
+		a := *s.seenAs
+		c.learn(a)
+		c.tell(a)
+		c.finish(s)
+	case s.attempt.Route == recording.RouteServer:
+		c.settle(s, recording.Unknown, recording.Silence, "offrecord's server said nothing in time.")
+		go c.inquire(s.attempt.ID)
+	case s.attempt.Transport == recording.TransportPopup:
 		c.settle(s, recording.Unknown, recording.PopupOpen, "The small window is still open. Read what the platform says in it.")
-	} else {
+	default:
 		c.settle(s, recording.Unknown, recording.Silence, "The platform didn't answer in time.")
 	}
 	c.show()
 }
 
-// settle says what became of a shot, and does what waited for it.
+// settle says what became of a shot, and does what waited for it. Of a pause that the server confirms it is only what the
+// browser saw.
 func (c *Controller) settle(s *shot, outcome recording.Outcome, kind recording.EvidenceKind, detail string) {
 	if c.shots[s.attempt.ID] != s {
 		return
 	}
-	if s.after != nil && s.fired && kind != recording.Silence && kind != recording.PopupOpen {
+	late := kind == recording.Silence || kind == recording.PopupOpen
+	if s.after != nil && s.fired && !late {
 		return // it goes once more when the older resume has settled, and that is what counts
 	}
 	now := c.stamp()
-	s.attempt.Outcome, s.attempt.DecidedAt, s.attempt.Detail = outcome, &now, detail
-	s.attempt.Evidence = &recording.Evidence{Kind: kind, AfterMS: int(time.Since(s.begun) / time.Millisecond)}
-	s.attempt.State = recording.StateUnknown
-	if outcome.KeepsState() {
-		s.attempt.State = s.before
+	a := s.attempt
+	a.Outcome, a.DecidedAt, a.Detail = outcome, &now, detail
+	if kind != "" {
+		a.Evidence = &recording.Evidence{Kind: kind, AfterMS: int(time.Since(s.begun) / time.Millisecond)}
 	}
-	c.learn(s.attempt)
-	c.report(s.attempt)
-	c.tell(s.attempt)
+	a.State = recording.StateUnknown
+	if outcome.KeepsState() {
+		a.State = s.before
+	}
+	if a.Route == recording.RouteSession {
+		c.report(a)
+	}
+	if !late && !s.dropped && c.combined(a) {
+		s.end()
+		s.seenAs = &a
+		seen := s.seen
+		s.timer = time.AfterFunc(time.Until(s.begun.Add(c.timeout()+answerGrace)), func() { c.expire(s, seen) })
+		return
+	}
+	s.attempt = a
+	c.learn(a)
+	c.tell(a)
 	c.finish(s)
+	if outcome == recording.Failed && !s.dropped {
+		c.fallOver(s)
+	}
+}
+
+// combined reports whether the server confirms what this browser fired.
+func (c *Controller) combined(a recording.Attempt) bool {
+	return a.Route == recording.RouteSession && a.Action.Silences() && c.route.serves(a.Action) && c.route.Combine
+}
+
+// fallOver asks the server for what certainly didn't leave the browser, as long as nobody pressed anything since.
+func (c *Controller) fallOver(s *shot) {
+	a := s.attempt
+	if a.Route == recording.RouteSession && c.newest(a.ID) && c.browser.Online() && c.route.serves(a.Action) {
+		c.detour = "This browser could not send it. offrecord's server was asked instead."
+		c.begin(recording.RouteServer, a.Action, a.Reason, false)
+	}
 }
 
 // finish takes a shot off the list and fires what waited for it.
@@ -242,6 +293,9 @@ func (c *Controller) finish(s *shot) {
 		if waiting.after == s {
 			c.again(waiting)
 		}
+	}
+	if newest := c.attempts[0]; s.chased && newest.Action.Silences() && newest.Route == recording.RouteServer {
+		c.begin(recording.RouteServer, newest.Action, newest.Reason, false)
 	}
 }
 
