@@ -3,7 +3,6 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"offrecord/app/recording"
 	"offrecord/web/dispatch"
@@ -16,31 +15,6 @@ func (a *API) session(r *request) (Platform, error) {
 		return p, &problem{http.StatusForbidden, codeForbidden, "Your platform can't be reached from the browser: it has no session route."}
 	}
 	return p, nil
-}
-
-// sessionRoute is GET /api/v1/route: the one place that hands the action token out.
-func (a *API) sessionRoute(w http.ResponseWriter, r *request) error {
-	p, err := a.session(r)
-	if err != nil {
-		return err
-	}
-	type session struct {
-		URL       string              `json:"url"`
-		Token     string              `json:"token"`
-		Method    string              `json:"method"`
-		Transport recording.Transport `json:"transport"`
-		WarmURL   string              `json:"warm_url,omitempty"`
-	}
-	s := p.Session.SessionRoute()
-	return answer(w, http.StatusOK, struct {
-		Platform         string            `json:"platform"`
-		Kind             string            `json:"kind"`
-		Routes           []recording.Route `json:"routes"`
-		Session          session           `json:"session"`
-		Combine          bool              `json:"combine"`
-		AttemptTimeoutMS int64             `json:"attempt_timeout_ms"`
-	}{p.Name, p.Kind, []recording.Route{recording.RouteSession}, session{s.URL, s.Token.Reveal(), s.Method, s.Transport, s.WarmURL}, false,
-		int64(p.AttemptTimeout / time.Millisecond)})
 }
 
 // announce is POST /api/v1/attempts.
@@ -65,8 +39,10 @@ func (a *API) announce(w http.ResponseWriter, r *request) error {
 	if err := supported(body.Action); err != nil {
 		return err
 	}
-	if body.For != "" {
-		return invalid("for isn't supported by this version: nothing would end the pause. Leave it out.")
+	if length, err := lasting(body.For, body.Action); err != nil {
+		return err
+	} else if length != 0 {
+		return invalid("for isn't supported from the browser by this version: nothing would end the pause. Leave it out.")
 	}
 	attempt, fresh, err := a.Dispatcher.Announce(r.Context(), r.agent(), dispatch.Request{ID: body.ID, Action: body.Action, Transport: body.Transport,
 		Origin: body.Origin, Reason: body.Reason, Call: body.Call, RequestedAt: body.RequestedAt, WithoutRecord: body.WithoutRecord})
@@ -83,8 +59,8 @@ func (a *API) announce(w http.ResponseWriter, r *request) error {
 
 // supported refuses an action that exists and that the session route doesn't have.
 func supported(action recording.Action) error {
-	if _, err := recording.ParseAction(string(action)); err != nil {
-		return invalid("action must be pause or resume.")
+	if err := knownAction(action); err != nil {
+		return err
 	}
 	if action != recording.Pause && action != recording.Resume {
 		return &problem{http.StatusUnprocessableEntity, codeUnsupportedAction, "Your platform can't do this from the browser: it can pause and resume."}
@@ -132,11 +108,6 @@ func (a *API) attempts(w http.ResponseWriter, r *request) error {
 
 func (a *API) state(w http.ResponseWriter, r *request) error {
 	return answer(w, http.StatusOK, a.Dispatcher.Snapshot(r.agent()))
-}
-
-// act is POST /api/v1/actions, which no platform of this version has.
-func (a *API) act(http.ResponseWriter, *request) error {
-	return &problem{http.StatusUnprocessableEntity, codeUnsupportedAction, "Your platform has no server route here. Use the panel."}
 }
 
 // call is POST /api/v1/calls.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"offrecord/app/panel"
+	"offrecord/app/recording"
 	"offrecord/web/dispatch"
 	"offrecord/web/identity"
 	"offrecord/web/platform"
@@ -25,9 +26,28 @@ import (
 type Platform struct {
 	Name string
 	Kind string
+	// Routes are in order of preference.
+	Routes []recording.Route
 	// Session is the session route; nil where the platform has none.
-	Session        platform.Sessioner
+	Session platform.Sessioner
+	// Ability is what the server route can do; the zero value where the platform has none.
+	Ability platform.Ability
+	// Combine says that a pause goes by both routes, as one attempt, and everything else by the server.
+	Combine        bool
 	AttemptTimeout time.Duration
+}
+
+// byServer reports whether an action that the agent asks for without naming a route goes by the server route.
+func (p Platform) byServer(action recording.Action) bool {
+	switch {
+	case !p.Ability.Can(action):
+		return false
+	case p.Session == nil, action != recording.Pause && action != recording.Resume:
+		return true
+	case p.Combine:
+		return action != recording.Pause
+	}
+	return len(p.Routes) > 0 && p.Routes[0] == recording.RouteServer
 }
 
 // Options are what an API is made of. All but the marked ones are required.
@@ -137,25 +157,28 @@ func table() []route {
 		{method: post, pattern: "/logout", who: anyone, page: true, handle: (*API).logoutForm},
 		{method: get, pattern: "/panel", who: agents, page: true, handle: (*API).panelFragment},
 		{method: get, pattern: "/status", who: agents, page: true, handle: (*API).statusPage},
-		{method: post, pattern: "/native/pause", who: agents, page: true, handle: (*API).nativePause},
-		{method: post, pattern: "/native/resume", who: agents, page: true, handle: (*API).nativeResume},
+		{method: post, pattern: "/native/pause", who: agents, page: true, within: actTime, handle: (*API).nativePause},
+		{method: post, pattern: "/native/resume", who: agents, page: true, within: actTime, handle: (*API).nativeResume},
 		{method: post, pattern: "/native/attest", who: agents, page: true, handle: (*API).nativeAttest},
+		{method: get, pattern: "/native/decline", who: agents, page: true, handle: (*API).declinePage},
+		{method: post, pattern: "/native/decline", who: agents, page: true, within: actTime, handle: (*API).nativeDecline},
 
 		{method: get, pattern: "/api/v1/me", who: signedIn, handle: (*API).me},
 		{method: post, pattern: "/api/v1/login/{method}", who: anyone, handle: (*API).login},
 		{method: post, pattern: "/api/v1/logout", who: anyone, handle: (*API).logout},
-		{method: get, pattern: "/api/v1/route", who: agents, handle: (*API).sessionRoute},
+		{method: get, pattern: "/api/v1/route", who: agents, handle: (*API).route},
 		{method: get, pattern: "/api/v1/state", who: agents, handle: (*API).state},
 		{method: get, pattern: "/api/v1/events", who: agents, within: -1, handle: (*API).events},
 		{method: post, pattern: "/api/v1/attempts", who: agents, handle: (*API).announce},
 		{method: get, pattern: "/api/v1/attempts", who: agents, handle: (*API).attempts},
 		{method: get, pattern: "/api/v1/attempts/{id}", who: agents, handle: (*API).attempt},
 		{method: post, pattern: "/api/v1/attempts/{id}/outcome", who: agents, handle: (*API).outcome},
-		{method: post, pattern: "/api/v1/actions", who: agents, handle: (*API).act},
+		{method: post, pattern: "/api/v1/actions", who: signedIn, within: actTime, handle: (*API).act},
 		{method: post, pattern: "/api/v1/calls", who: agents, handle: (*API).call},
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
 		{method: get, pattern: site.Prefix + "{name}", who: anyone, within: assetTime, handle: (*API).asset},
+		{method: get, pattern: "/favicon.ico", who: anyone, handle: (*API).icon},
 		{method: get, pattern: "/probe/", who: anyone, handle: (*API).probe},
 		{method: get, pattern: "/healthz", who: anyone, handle: (*API).healthy},
 		{method: get, pattern: "/readyz", who: anyone, handle: (*API).ready},
@@ -191,5 +214,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTT
 
 // agent is who acts on which platform. It may be called on a route for agents only.
 func (r *request) agent() dispatch.Agent {
-	return dispatch.Agent{Email: r.principal.Email, Platform: r.principal.Platform}
+	return agentOf(r.principal)
+}
+
+func agentOf(p identity.Principal) dispatch.Agent {
+	return dispatch.Agent{Email: p.Email, Platform: p.Platform, ID: p.AgentID}
 }

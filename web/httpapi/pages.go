@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
 
 	"offrecord/app/panel"
@@ -84,22 +85,28 @@ func (a *API) nativeResume(w http.ResponseWriter, r *request) error {
 	return a.native(w, r, recording.Resume)
 }
 
-// native records the attempt of a form and sends the frame or popup on to the platform, so that the token is in an answer's
-// Location and never in a page. A form that comes again with its id, because a second click cancelled the first answer, is
-// the same attempt and gets the same answer.
+// native carries a form's action out, by the server where that is its route. Else it records the attempt and sends the frame
+// or popup on to the platform, so that the token is in an answer's Location and never in a page. A form that comes again with
+// its id, because a second click cancelled the first answer, is the same attempt and gets the same answer.
 func (a *API) native(w http.ResponseWriter, r *request, action recording.Action) error {
-	p, err := a.session(r)
-	if err != nil {
-		return err
-	}
+	p := a.Platforms[r.principal.Platform]
 	if err := form(r); err != nil {
 		return err
 	}
-	request := dispatch.Request{ID: r.PostForm.Get("id"), Action: action, Transport: recording.Transport(r.PostForm.Get("transport")),
-		WithoutRecord: r.PostForm.Get("without_record") == "yes"}
-	if request.ID == "" {
-		request.ID = dispatch.NewID()
+	id, reason, withoutRecord := r.PostForm.Get("id"), r.PostForm.Get("reason"), r.PostForm.Get("without_record") == "yes"
+	if id == "" {
+		id = dispatch.NewID()
 	}
+	if p.byServer(action) {
+		if _, err := a.order(w, r, r.principal, dispatch.Order{ID: id, Action: action, Reason: reason, WithoutRecord: withoutRecord}); err != nil {
+			return err
+		}
+		return a.carriedOut(w, r)
+	}
+	if _, err := a.session(r); err != nil {
+		return err
+	}
+	request := dispatch.Request{ID: id, Action: action, Transport: recording.Transport(r.PostForm.Get("transport")), Reason: reason, WithoutRecord: withoutRecord}
 	if request.Transport == "" {
 		request.Transport = recording.TransportIframe
 	}
@@ -116,6 +123,51 @@ func (a *API) native(w http.ResponseWriter, r *request, action recording.Action)
 	}
 	w.Header().Set("Location", location)
 	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// carriedOut answers a form whose action went by the server. A hidden frame needs nothing, the panel follows the server; a
+// window of its own says what is known.
+func (a *API) carriedOut(w http.ResponseWriter, r *request) error {
+	if r.Header.Get("Sec-Fetch-Dest") == "iframe" {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	say := panel.Say(a.view(r))
+	return a.message(w, r, http.StatusOK, site.MessagePage{Title: say.Headline, Text: strings.TrimSpace(say.Card + " " + say.Line)})
+}
+
+// declinePage is GET /native/decline: what "Customer declined recording" would do, and the button that does it.
+func (a *API) declinePage(w http.ResponseWriter, r *request) error {
+	p := a.Platforms[r.principal.Platform]
+	page := site.DeclinePage{ID: dispatch.NewID(), Action: "/native/decline", Target: "_self",
+		Text: "Your platform has nothing stronger than a pause. The recording is paused without a time limit, and what was recorded so far is kept. Don't resume on this call."}
+	switch {
+	case p.Ability.Does[recording.DoNotRecord] == recording.DoNotRecord:
+		page.Text = "This contact won't be recorded any more: not after a transfer either, and it can't be undone. What was recorded so far is kept."
+	case p.Ability.Can(recording.DoNotRecord):
+	default: // by the browser, which takes the platform's answer in a window of its own
+		page.Action, page.Target, page.Reason = "/native/pause", "offrecord-pause", "customer declined"
+	}
+	return a.page(w, http.StatusOK, a.origin[p.Name], page)
+}
+
+// nativeDecline is POST /native/decline: the panel's button asks first, the page's acts.
+func (a *API) nativeDecline(w http.ResponseWriter, r *request) error {
+	if err := form(r); err != nil {
+		return err
+	}
+	if !a.Platforms[r.principal.Platform].byServer(recording.DoNotRecord) || r.PostForm.Get("confirmed") != "yes" {
+		return a.declinePage(w, r)
+	}
+	id := r.PostForm.Get("id")
+	if id == "" {
+		id = dispatch.NewID()
+	}
+	if _, err := a.order(w, r, r.principal, dispatch.Order{ID: id, Action: recording.DoNotRecord, Reason: "customer declined"}); err != nil {
+		return err
+	}
+	http.Redirect(w, r.Request, "/", http.StatusSeeOther)
 	return nil
 }
 
@@ -150,6 +202,18 @@ func (a *API) asset(w http.ResponseWriter, r *request) error {
 		return &problem{http.StatusNotFound, codeInvalid, "There is no such asset. Load the page again."}
 	}
 	a.Site.ServeHTTP(w, r.Request)
+	return nil
+}
+
+// icon is GET /favicon.ico, which browsers ask for beside whatever names no icon of its own.
+func (a *API) icon(w http.ResponseWriter, r *request) error {
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	at := a.Site.URL("icon.svg")
+	if at == "" {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	http.Redirect(w, r.Request, at, http.StatusFound)
 	return nil
 }
 

@@ -40,6 +40,7 @@ func (p *problem) Error() string { return string(p.code) + ": " + p.detail }
 
 var (
 	errUnauthenticated = &problem{http.StatusUnauthorized, codeUnauthenticated, "You are not logged in, or not any more. Log in again."}
+	errNoPlatform      = &problem{http.StatusForbidden, codeForbidden, "You have no platform, so there is no recording of yours. Ask who runs this server to add one."}
 	errInternal        = &problem{http.StatusInternalServerError, codeInternal, "Something went wrong on our side. Try again; if it stays, tell who runs this server the request's id."}
 )
 
@@ -59,6 +60,8 @@ func asProblem(err error) *problem {
 		return &problem{http.StatusRequestEntityTooLarge, codeInvalid, "The request is too large: at most 64 KiB."}
 	case errors.Is(err, dispatch.ErrIDReused):
 		return &problem{http.StatusConflict, codeIDReused, "This id was used for another attempt. Take a new one."}
+	case errors.Is(err, dispatch.ErrUnsupported):
+		return &problem{http.StatusUnprocessableEntity, codeUnsupportedAction, "Your platform can't do this by the server; GET /api/v1/route says what it can. Nothing was sent."}
 	case errors.Is(err, dispatch.ErrNotFound):
 		return &problem{http.StatusNotFound, codeInvalid, "There is no such attempt of yours."}
 	case errors.Is(err, dispatch.ErrNotYours):

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -23,6 +24,8 @@ const (
 	maxBody = 64 << 10
 	// answerTime bounds how long an answer may take to be written.
 	answerTime = 30 * time.Second
+	// actTime is an action's: longer than any attempt may take, which is 2 minutes.
+	actTime = 3 * time.Minute
 	// assetTime is an asset's: the program takes a while on a slow line.
 	assetTime = 10 * time.Minute
 )
@@ -105,7 +108,7 @@ func (a *API) handle(rt route, w http.ResponseWriter, r *request) error {
 	}
 	if rt.who == agents {
 		if _, ok := a.Platforms[r.principal.Platform]; !ok {
-			return &problem{status: http.StatusForbidden, code: codeForbidden, detail: "You have no platform, so there is no recording of yours. Ask who runs this server to add one."}
+			return errNoPlatform
 		}
 	}
 	return rt.handle(a, w, r)
@@ -159,10 +162,17 @@ func (a *API) sameOrigin(r *request) error {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return nil
 	}
-	if r.byCookie && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+	if r.byCookie && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" && !preflighted(r) {
 		return crossed
 	}
 	return nil
+}
+
+// preflighted reports whether a browser would have asked us first before it let another site send this (Fetch, "CORS-safelisted
+// request-header"): no form sends JSON. So it comes from our own page or from a program.
+func preflighted(r *request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
 }
 
 func hostOf(hostPort string) string {
@@ -203,7 +213,7 @@ func (a *API) trusted(ip netip.Addr) bool {
 func (a *API) headers(w http.ResponseWriter, r *request) {
 	h := w.Header()
 	h.Set("X-Request-Id", r.id)
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'") // an icon is asked for with everything
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")

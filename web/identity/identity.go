@@ -19,6 +19,9 @@ const (
 	Admin      Role = "admin"
 )
 
+// Supervises reports whether the role is above the agents.
+func (r Role) Supervises() bool { return r == Supervisor || r == Admin }
+
 // Principal is someone who is known.
 type Principal struct {
 	Email    string `json:"email"`

@@ -11,13 +11,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"offrecord/app/recording"
+	"offrecord/web/config"
 )
 
-// metrics counts answers and outcomes. No label holds an agent, a call or an address.
+// metrics counts answers, outcomes and what goes to the platforms. No label holds an agent, a call or an address.
 type metrics struct {
-	registry *prometheus.Registry
-	answers  *prometheus.HistogramVec
-	attempts *prometheus.CounterVec
+	registry  *prometheus.Registry
+	answers   *prometheus.HistogramVec
+	attempts  *prometheus.CounterVec
+	platforms *prometheus.HistogramVec
 }
 
 func newMetrics() *metrics {
@@ -27,8 +29,11 @@ func newMetrics() *metrics {
 			Help: "Time to answer, by route and status.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}, []string{"route", "status"}),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "offrecord_attempts_total",
 			Help: "Attempts by what became of them."}, []string{"platform", "route", "action", "outcome"}),
+		platforms: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "offrecord_platform_request_duration_seconds",
+			Help:    "Time until a platform's answer begins, by what was asked for (token, act, read) and its status; none: there was no answer.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"platform", "request", "status"}),
 	}
-	m.registry.MustRegister(m.answers, m.attempts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.answers, m.attempts, m.platforms, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -39,6 +44,45 @@ func (m *metrics) answered(route string, status int, took time.Duration) {
 func (m *metrics) settled(a recording.Attempt) {
 	m.attempts.WithLabelValues(a.Platform, string(a.Route), string(a.Action), string(a.Outcome)).Inc()
 }
+
+// breaker shows whether a platform is failing so often that only pauses are sent to it.
+func (m *metrics) breaker(platform string, open func() bool) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "offrecord_platform_breaker_open",
+		Help: "1 while a platform is failing so often that only pauses are sent to it.", ConstLabels: prometheus.Labels{"platform": platform}}, func() float64 {
+		if open() {
+			return 1
+		}
+		return 0
+	}))
+}
+
+// exchanges measures what is asked of a platform.
+func (m *metrics) exchanges(p config.Platform, next http.RoundTripper) http.RoundTripper {
+	token := p.BaseURL.JoinPath("v0", "oauth2", "token").Path // Vonage's, where none is configured
+	if !p.TokenURL.IsZero() {
+		token = p.TokenURL.Path
+	}
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		request := "act"
+		switch {
+		case r.URL.Path == token:
+			request = "token"
+		case r.Method == http.MethodGet:
+			request = "read"
+		}
+		began, status := time.Now(), "none"
+		answer, err := next.RoundTrip(r)
+		if err == nil {
+			status = strconv.Itoa(answer.StatusCode)
+		}
+		m.platforms.WithLabelValues(p.Name, request, status).Observe(time.Since(began).Seconds())
+		return answer, err
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // handler is the metrics' own listener; profiles show memory, so it must never be public.
 func (m *metrics) handler() http.Handler {

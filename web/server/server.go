@@ -20,6 +20,7 @@ import (
 	"offrecord/web/dispatch"
 	"offrecord/web/httpapi"
 	"offrecord/web/identity"
+	"offrecord/web/platform/upstream"
 	"offrecord/web/probe"
 	"offrecord/web/site"
 )
@@ -32,6 +33,8 @@ type Main struct {
 	Log *slog.Logger
 	// Journal is where attempts are written down; nil keeps them in memory only.
 	Journal dispatch.Journal
+	// Upstream is how the platforms are reached; the zero value is the system's network and certificates.
+	Upstream upstream.Options
 
 	url, metricsURL string
 	api             *httpapi.API
@@ -39,9 +42,11 @@ type Main struct {
 	servers         []*http.Server
 	running         sync.WaitGroup
 	failed          chan error
+	patience        time.Duration
 }
 
-// shutdownTime bounds how long Close waits for answers that are being written.
+// shutdownTime is how long Close waits at least for answers that are being written; an action's may take as long as its
+// attempt.
 const shutdownTime = 10 * time.Second
 
 // Run starts the listeners and returns once they accept connections. Warnings of the configuration are logged.
@@ -50,27 +55,36 @@ func (m *Main) Run(ctx context.Context) error {
 		m.Log = slog.New(slog.DiscardHandler)
 	}
 	for _, w := range m.Config.Warnings {
-		m.Log.Warn("configured, and not done: "+w.Text, "line", w.Line)
+		m.Log.Warn(w.Text, "configuration_line", w.Line)
 	}
 	metrics := newMetrics()
-	platforms, err := platforms(m.Config)
+	accounts, err := accounts(m.Config, m.Upstream, metrics.exchanges)
 	if err != nil {
 		return err
+	}
+	m.patience = shutdownTime
+	platforms := map[string]httpapi.Platform{}
+	for name, a := range accounts {
+		platforms[name] = a.asked()
+		m.patience = max(m.patience, a.Timeouts.Attempt+2*time.Second)
 	}
 	m.dispatcher = dispatch.New(dispatch.Options{
 		Journal: m.Journal,
 		Log:     m.Log,
 		AttemptTimeout: func(name string) time.Duration {
-			return platforms[name].AttemptTimeout
+			return accounts[name].Timeouts.Attempt
 		},
-		Ready: func(name string) (bool, string) {
-			if platforms[name].Session == nil {
-				return false, "This version can't reach your platform: pause in the platform's own screen."
-			}
-			return true, ""
+		Upstream: func(name string) (dispatch.Upstream, bool) {
+			a := accounts[name]
+			return dispatch.Upstream{Server: a.server, Try: a.Timeouts.Try, Attempt: a.Timeouts.Attempt, Combine: a.Combine}, a.server != nil
 		},
 		Settled: metrics.settled,
 	})
+	for name, a := range accounts {
+		if a.server != nil {
+			metrics.breaker(name, func() bool { return m.dispatcher.BreakerOpen(name) })
+		}
+	}
 	assets, err := site.New()
 	if err != nil {
 		return err
@@ -184,7 +198,7 @@ func (m *Main) Failed() <-chan error { return m.failed }
 
 // Close stops accepting, ends the event streams, lets answers finish, and returns once outcomes are written down.
 func (m *Main) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	ctx, cancel := context.WithTimeout(context.Background(), max(m.patience, shutdownTime))
 	defer cancel()
 	if m.api != nil {
 		m.api.Close()

@@ -44,6 +44,13 @@ type StatusPage struct {
 	At string // when it was so
 }
 
+// DeclinePage asks once more before it is recorded that the customer declined.
+type DeclinePage struct {
+	Text           string // what it would do
+	Action, Target string // of the form
+	ID, Reason     string // of the attempt
+}
+
 // MessagePage is one thing said to a person, with what to do.
 type MessagePage struct{ Title, Text, RequestID string }
 
@@ -57,6 +64,8 @@ func (p *Pages) Write(w io.Writer, page any) error {
 		name = "login.html"
 	case StatusPage:
 		name = "status.html"
+	case DeclinePage:
+		name = "decline.html"
 	case MessagePage:
 		name = "message.html"
 	default:
