@@ -16,6 +16,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"offrecord/web/config"
+	"offrecord/web/platform"
+	"offrecord/web/platform/upstream"
 	"offrecord/web/server"
 )
 
@@ -77,7 +79,7 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) (status 
 	case serve:
 		return chosen.run(ctx, out, complaints)
 	case check:
-		return chosen.run(out, complaints)
+		return chosen.run(ctx, out, complaints)
 	default:
 		fmt.Fprintln(out, "offrecord", buildVersion())
 		return good
@@ -125,7 +127,7 @@ func (s serve) run(ctx context.Context, out, complaints io.Writer) int {
 	return status
 }
 
-func (s check) run(out, complaints io.Writer) int {
+func (s check) run(ctx context.Context, out, complaints io.Writer) int {
 	c, ok := load(s.Config, complaints)
 	if !ok {
 		return usage
@@ -133,10 +135,19 @@ func (s check) run(out, complaints io.Writer) int {
 	for _, w := range c.Warnings {
 		fmt.Fprintf(out, "%s: %s\n", s.Config, w)
 	}
-	for _, p := range c.Platforms {
-		fmt.Fprintf(out, "%s (%s): settings are good; credentials are not checkable without touching a recording\n", p.Name, p.Kind)
+	checked, err := server.Check(ctx, c, upstream.Options{})
+	if err != nil {
+		fmt.Fprintln(complaints, "offrecord:", err)
+		return usage
 	}
-	return good
+	status := good
+	for _, f := range checked {
+		fmt.Fprintf(out, "%s (%s): %s: %s: %s\n", f.Platform, f.Kind, f.Credential, f.Verdict, f.Detail)
+		if f.Verdict == platform.Bad {
+			status = finding
+		}
+	}
+	return status
 }
 
 func buildVersion() string {

@@ -1,0 +1,50 @@
+package server
+
+import (
+	"context"
+	"sync"
+
+	"offrecord/web/config"
+	"offrecord/web/platform"
+	"offrecord/web/platform/upstream"
+)
+
+// Checked is what was found of one credential of one platform.
+type Checked struct {
+	Platform string
+	Kind     config.Kind
+	platform.Finding
+}
+
+// Check tries each platform's credentials without touching any recording, all platforms at once, each within its attempt's
+// deadline. The findings are in the configuration's order. An 8x8 tenant's action token is one and the same for both routes,
+// so it is tried even where only the browser is to use it.
+func Check(ctx context.Context, c *config.Config, o upstream.Options) ([]Checked, error) {
+	servers := make([]platform.Server, len(c.Platforms))
+	for i, p := range c.Platforms {
+		var err error
+		if servers[i], err = open(p, o); err != nil {
+			return nil, err
+		}
+	}
+	found := make([][]platform.Finding, len(servers))
+	var checks sync.WaitGroup
+	for i, p := range c.Platforms {
+		checks.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, p.Timeouts.Attempt)
+			defer cancel()
+			found[i] = servers[i].Check(ctx)
+			if !p.DataToken.IsZero() {
+				found[i] = append(found[i], platform.Finding{Credential: "data_token", Verdict: platform.NotCheckable, Detail: "This version doesn't use the Recordings API."})
+			}
+		})
+	}
+	checks.Wait()
+	var all []Checked
+	for i, p := range c.Platforms {
+		for _, f := range found[i] {
+			all = append(all, Checked{p.Name, p.Kind, f})
+		}
+	}
+	return all, nil
+}
