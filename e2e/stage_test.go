@@ -190,6 +190,21 @@ func (s *stage) logIn(t *testing.T, tab *browser.Tab, d *desk) {
 	tab.Wait(`body[data-page=panel]`)
 }
 
+// enter is logIn by request, for a page that has to be the first one of its browser: it makes the session, and opens nothing.
+func (s *stage) enter(t *testing.T, tab *browser.Tab, d *desk) {
+	t.Helper()
+	body := strings.NewReader(fmt.Sprintf(`{"email": %q}`, d.email()))
+	answer, err := s.net.Client().Post(s.url+"/api/v1/login/demo", "application/json", body)
+	if err != nil {
+		t.Fatalf("logging in: %v", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || len(answer.Cookies()) != 1 {
+		t.Fatalf("logging in: %s, %d cookies", answer.Status, len(answer.Cookies()))
+	}
+	tab.SetCookie(s.url, answer.Cookies()[0])
+}
+
 // await waits for the ledger.
 func (d *desk) await(t *testing.T, what string, ok func() bool) {
 	t.Helper()

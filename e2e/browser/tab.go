@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	cdpage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
@@ -150,6 +152,43 @@ func (tab *Tab) Open(url string) {
 	}
 }
 
+// Go navigates to the address and waits for nothing but that the server has answered.
+func (tab *Tab) Go(url string) {
+	tab.t.Helper()
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		answer, err := cdp.Call(ctx, target, cdpage.Navigate, cdpage.NavigateParams{URL: url})
+		if err == nil && answer.ErrorText != "" {
+			err = errors.New(answer.ErrorText)
+		}
+		return err
+	}))
+}
+
+// SetCookie puts a cookie that a server at the address would set into the browser, as new as can be.
+func (tab *Tab) SetCookie(address string, c *http.Cookie) {
+	tab.t.Helper()
+	params := network.SetCookieParams{Name: c.Name, Value: c.Value, URL: address, Path: c.Path, Secure: new(c.Secure), HTTPOnly: new(c.HttpOnly)}
+	switch c.SameSite {
+	case http.SameSiteNoneMode:
+		params.SameSite = network.CookieSameSiteNone
+	case http.SameSiteLaxMode:
+		params.SameSite = network.CookieSameSiteLax
+	}
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, network.SetCookie, params)
+		return err
+	}))
+}
+
+// Before runs a script in every page that the tab opens from now on, before the page's own.
+func (tab *Tab) Before(script string) {
+	tab.t.Helper()
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, cdpage.AddScriptToEvaluateOnNewDocument, cdpage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
+}
+
 // Eval is the value of a JavaScript expression; a promise is waited for.
 func Eval[T any](tab *Tab, expression string) T {
 	tab.t.Helper()
@@ -233,6 +272,13 @@ func (tab *Tab) Click(role, name string) {
 	tab.t.Helper()
 	x, y := tab.find(role, name)
 	tab.Do(chromedp.MouseClickXY(x, y))
+}
+
+// DoubleClick clicks twice with the mouse, as fast as no hand can.
+func (tab *Tab) DoubleClick(role, name string) {
+	tab.t.Helper()
+	x, y := tab.find(role, name)
+	tab.Do(chromedp.MouseClickXY(x, y), chromedp.MouseClickXY(x, y, chromedp.ClickCount(2)))
 }
 
 // Press moves the mouse to the element and presses the button down without letting go; the answer does.

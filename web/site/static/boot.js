@@ -64,6 +64,15 @@
   for (const type of ['pointerup', 'pointercancel', 'keyup', 'blur']) addEventListener(type, released, true);
   window.offrecordQuiet = () => quiet(doubleClick).then(() => lastPress > 0); // and whether there was a native press
 
+  // A page that gets shorter while it is scrolled moves under the finger, and the second click of a double click would meet
+  // another button. So it keeps its height for a moment.
+  let steady;
+  addEventListener('pointerdown', () => {
+    clearTimeout(steady);
+    doc.body.style.minHeight = html.scrollHeight + 'px';
+    steady = setTimeout(() => { doc.body.style.minHeight = ''; }, 2 * doubleClick);
+  }, true);
+
   // Focus stays on the same control when a panel takes another's place.
   const focused = () => doc.activeElement?.dataset?.control;
   function refocus(control) {
