@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,14 +59,14 @@ func (m *metrics) breaker(platform string, open func() bool) {
 
 // exchanges measures what is asked of a platform.
 func (m *metrics) exchanges(p config.Platform, next http.RoundTripper) http.RoundTripper {
-	token := p.BaseURL.JoinPath("v0", "oauth2", "token").Path // Vonage's, where none is configured
+	token := p.BaseURL.JoinPath("v0", "oauth2", "token").EscapedPath() // Vonage's, where none is configured
 	if !p.TokenURL.IsZero() {
-		token = p.TokenURL.Path
+		token = p.TokenURL.EscapedPath()
 	}
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		request := "act"
 		switch {
-		case r.URL.Path == token:
+		case strings.Trim(r.URL.EscapedPath(), "/") == strings.Trim(token, "/"):
 			request = "token"
 		case r.Method == http.MethodGet:
 			request = "read"
