@@ -108,12 +108,12 @@ func (r *result) report(out io.Writer, o options) error {
 	}
 	const medians = "of medians"
 	missed, err := figures.WriteBars(out, []figures.Bar{
-		{Name: "warm / the sample's first", Got: r.warm.Median() / r.rivalFirst.Median(), Most: warmOfFirst, Digits: 2, Note: medians},
-		{Name: "warm / the sample's second", Got: r.warm.Median() / r.rivalSecond.Median(), Most: warmOfSecond, Digits: 2, Note: medians},
-		{Name: "cold / the sample's first", Got: r.cold.Median() / r.rivalFirst.Median(), Most: coldOfFirst, Digits: 2, Note: medians},
+		{Name: "warm / the sample's first", Got: r.warm.Median() / r.rivalFirst.Median(), Most: warmOfFirst, Digits: 3, Note: medians},
+		{Name: "warm / the sample's second", Got: r.warm.Median() / r.rivalSecond.Median(), Most: warmOfSecond, Digits: 3, Note: medians},
+		{Name: "cold / the sample's first", Got: r.cold.Median() / r.rivalFirst.Median(), Most: coldOfFirst, Digits: 3, Note: medians},
 		{Name: "clicks at first paint with their effect, once", Got: float64(r.once), Least: float64(o.samples), Note: fmt.Sprintf("of %d", o.samples)},
-		{Name: "mounted / go-app's hello", Got: r.mounted.Median() / r.helloMounted.Median(), Most: mountedOfHello, Digits: 2, Note: medians},
-		{Name: "the program, MB over the wire", Got: r.wasm.Median() / 1e6, Most: program.Gate / 1e6, Digits: 2, Note: fmt.Sprintf("hello: %.2f", r.helloWasm.Median()/1e6)},
+		{Name: "mounted / go-app's hello", Got: r.mounted.Median() / r.helloMounted.Median(), Most: mountedOfHello, Digits: 3, Note: medians},
+		{Name: "the program, MB over the wire", Got: r.wasm.Median() / 1e6, Most: program.Gate / 1e6, Digits: 3, Note: fmt.Sprintf("hello: %.2f", r.helloWasm.Median()/1e6)},
 	})
 	if err != nil {
 		return err

@@ -50,7 +50,12 @@ type visit struct {
 // visit makes the context and lets use do the rest.
 func (w *world) visit(agent agui.Agent, use func(*visit)) {
 	ctx, cancel := chromedp.NewContext(w.tab.Ctx, chromedp.WithNewBrowserContext())
-	defer cancel()
+	defer func() { // one visit's end may not weigh on the next one's beginning
+		bounded, done := context.WithTimeout(ctx, patience)
+		defer done()
+		_ = chromedp.Cancel(bounded)
+		cancel()
+	}()
 	v := &visit{
 		ctx: ctx, world: w, agent: agent, mark: w.sim.Mark(),
 		bytes: map[network.RequestID]float64{}, kinds: map[network.RequestID]string{}, paints: make(chan struct{}, 1),
