@@ -38,10 +38,13 @@ func (a *API) message(w http.ResponseWriter, _ *request, status int, page site.M
 // view is everything the panel shows of an agent.
 func (a *API) view(r *request) panel.View {
 	agent := r.agent()
+	p := a.Platforms[agent.Platform]
 	return panel.View{
 		Agent:        agent.Email,
 		Platform:     agent.Platform,
-		PlatformKind: a.Platforms[agent.Platform].Kind,
+		PlatformKind: p.Kind,
+		CanDecline:   p.Session != nil || p.Ability.Can(recording.DoNotRecord),
+		PauseMeans:   p.Ability.Does[recording.Pause],
 		Snapshot:     a.Dispatcher.Snapshot(agent),
 		Attempts:     a.Dispatcher.Attempts(agent, 20),
 		Link:         panel.Live,
