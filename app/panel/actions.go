@@ -1,12 +1,19 @@
 package panel
 
-import "github.com/maxence-charriere/go-app/v9/pkg/app"
+import (
+	"github.com/maxence-charriere/go-app/v9/pkg/app"
+
+	"offrecord/app/recording"
+)
 
 // actions are the two presses. Both are always there, always enabled and always in the same place, whichever is the primary
-// one: the second press of a double click can't land on the other.
-func (p *Panel) actions() app.UI {
+// one: the second press of a double click can't land on the other. Where the customer declined neither is.
+func (p *Panel) actions(w Words) app.UI {
 	pause, resume := "primary", "secondary"
-	if held(p.view) {
+	switch {
+	case w.State == recording.Declined:
+		pause = "secondary"
+	case held(p.view):
 		pause, resume = resume, pause
 	}
 	return el("section", "actions").Body(
@@ -23,6 +30,7 @@ const nativeFrame = "offrecord-native"
 // press is one button. All of it are constants of this package: they become attributes.
 type press struct {
 	name, action, target string
+	id                   string // of the button; may be empty
 	text, class, glyph   string
 	field                string // the name of a form field that the button sends as yes
 	on                   app.EventHandler
@@ -36,6 +44,9 @@ func (p *Panel) act(b press) app.UI {
 		button = []app.UI{app.Raw(`<svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">` + b.glyph + `</svg>`), button[0]}
 	}
 	submit := el("button", "button", b.class).Attr("type", "submit").DataSet("control", b.name)
+	if b.id != "" {
+		submit = submit.ID(b.id)
+	}
 	if b.field != "" {
 		submit = submit.Attr("name", b.field).Attr("value", "yes")
 	}

@@ -13,6 +13,7 @@ const shown = 5
 
 // attempts are the last ones, newest first, each with what is known of it.
 func attempts(v View) app.UI {
+	name := platformName(v.PlatformKind)
 	var items []app.UI
 	for _, a := range v.Attempts[:min(shown, len(v.Attempts))] {
 		items = append(items, el("li").Class("attempt", string(knownOutcome(a.Outcome))).Body(
@@ -21,8 +22,8 @@ func attempts(v View) app.UI {
 				el("span", "action").Text(actionName(a.Action)+byWhom(a.Origin)),
 				el("span", "outcome").Text(outcomeName(a.Outcome)),
 			),
-			el("p", "sentence").Text(outcomeSentence(a, platformName(v.PlatformKind))),
-			el("p", "detail").Text(detail(a)),
+			el("p", "sentence").Text(outcomeSentence(a, name)),
+			el("p", "detail").Text(more(a, name)),
 		))
 	}
 	none := ""
@@ -46,12 +47,13 @@ func byWhom(o recording.Origin) string {
 	return ""
 }
 
-// detail is the server's own sentence about an attempt. It is shown only where the outcome is a failure: a sentence that the
-// panel didn't write is never beside an outcome with which it could be read as "paused".
-func detail(a recording.Attempt) string {
-	switch a.Outcome {
-	case recording.Failed, recording.Denied, recording.NotEnabled, recording.NotFound, recording.Locked:
-		return a.Detail
+// more is what the server and the platform said besides.
+func more(a recording.Attempt, name string) string {
+	said := lastSaid(a, name)
+	if d := detail(a); d != "" && (said == "" || strings.Contains(d, a.PlatformStatus)) {
+		return d
+	} else if d != "" {
+		return d + " " + said
 	}
-	return ""
+	return said
 }

@@ -15,6 +15,8 @@ type Panel struct {
 	controller Controller
 	view       View
 	taken      time.Time // when the view arrived, by the browser's own clock; zero on the server
+	asking     bool      // whether the customer really declined
+	asked      time.Time
 	stop       func()
 }
 
@@ -48,6 +50,9 @@ func (p *Panel) OnDismount() {
 func (p *Panel) take(v View) {
 	v.Native = Mounted
 	v.Now = v.Now.Local()
+	if v.Snapshot.Call != p.view.Snapshot.Call {
+		p.asking = false // it was asked of another customer
+	}
 	p.view, p.taken = v, time.Now()
 }
 
@@ -62,13 +67,18 @@ func (p *Panel) Render() app.UI {
 		DataSet("native", nativeName(v.Native)).
 		Body(
 			head(v),
-			hero(w, clockOf(v, p.taken)),
-			p.frozen(),
-			p.actions(),
-			p.advice(w),
-			readiness(v),
-			attempts(v),
-			notes(v),
+			el("div", "desk").Body(
+				hero(w, clockOf(v, p.taken)),
+				p.frozen(),
+				p.actions(w),
+				p.decline(w),
+			),
+			el("div", "aside").Body(
+				p.advice(w),
+				readiness(v),
+				attempts(v),
+				notes(v),
+			),
 		)
 }
 
@@ -106,20 +116,13 @@ func (p *Panel) onResume(_ app.Context, e app.Event) {
 func (p *Panel) onResumeWithoutRecord(_ app.Context, e app.Event) {
 	e.PreventDefault()
 	p.controller.ResumeWithoutRecord()
-	focusState()
+	focus(stateID)
 }
 
 func (p *Panel) onAttest(_ app.Context, e app.Event) {
 	e.PreventDefault()
 	p.controller.Attest()
-	focusState()
-}
-
-// focusState moves the focus to the state when the button that has it is about to go.
-func focusState() {
-	if state := app.Window().GetElementByID(stateID); state.Truthy() {
-		state.Call("focus")
-	}
+	focus(stateID) // the button that has it is about to go
 }
 
 func (p *Panel) onIntent(app.Context, app.Event) { p.controller.Intent() }

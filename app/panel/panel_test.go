@@ -20,7 +20,7 @@ import (
 func rich(s string) View {
 	a := recording.Attempt{ID: s, Action: recording.Pause, Agent: s, Platform: s, Call: s, Reason: s, Detail: s, PlatformStatus: s, Outcome: recording.Failed,
 		Origin: recording.Origin("trigger:" + s), RequestedAt: noon, DecidedAt: &noon, Evidence: &recording.Evidence{Kind: recording.Blocked}}
-	return View{Agent: s, Platform: s, PlatformKind: "8x8", Link: Live, Native: NativeBefore, Notice: s, Now: noon, CanResumeWithoutRecord: true,
+	return View{Agent: s, Platform: s, PlatformKind: "8x8", Link: Live, Native: NativeBefore, Notice: s, Now: noon, CanResumeWithoutRecord: true, CanDecline: true, PauseMeans: recording.Action(s),
 		Attempts:  []recording.Attempt{a, a},
 		Readiness: Readiness{Checked: true, Because: []string{s, s}, Notes: []string{s}},
 		Snapshot: recording.Snapshot{Agent: s, Platform: s, Call: s, State: recording.StateUnknown, Since: noon, AsOf: noon, Attempt: &a, NotReadyBecause: s,
@@ -123,7 +123,7 @@ func text(n *html.Node) string {
 
 func TestTheContractOfThePage(t *testing.T) {
 	sent := recording.Attempt{ID: "1", Action: recording.Pause, Outcome: recording.Sent, RequestedAt: noon, DecidedAt: &noon}
-	v := View{PlatformKind: "8x8", Link: Live, Native: NativeBefore, Now: noon, CanResumeWithoutRecord: true, Attempts: []recording.Attempt{sent},
+	v := View{PlatformKind: "8x8", Link: Live, Native: NativeBefore, Now: noon, CanResumeWithoutRecord: true, CanDecline: true, Attempts: []recording.Attempt{sent},
 		Snapshot: recording.Snapshot{State: recording.StateUnknown, Attempt: &sent, Holds: []recording.Hold{{Origin: recording.Hand}}}}
 	page := HTML(v)
 	root := elements(t, page, func(n *html.Node) bool { return n.Data == "main" })[0]
@@ -139,6 +139,7 @@ func TestTheContractOfThePage(t *testing.T) {
 	want := []struct{ name, action, target, text string }{
 		{"pause", "/native/pause", "offrecord-native", "Pause recording"},
 		{"resume", "/native/resume", "offrecord-native", "Resume recording"},
+		{"decline", "/native/decline", "_self", "Customer declined recording"},
 		{"attest", "/native/attest", "_self", "I paused it there"},
 		{"resume-without-record", "/native/resume", "offrecord-native", "Resume without record"},
 	}
@@ -196,8 +197,15 @@ func TestAtMostFiveAttemptsAreShown(t *testing.T) {
 func TestTheServersSentenceIsOnlyShownBesideAFailure(t *testing.T) {
 	for _, o := range outcomes {
 		failure := slices.Contains([]recording.Outcome{recording.Failed, recording.Denied, recording.NotEnabled, recording.NotFound, recording.Locked}, o)
-		if got := detail(recording.Attempt{Outcome: o, Detail: "Still paused"}) != ""; got != failure {
+		if got := detail(recording.Attempt{Outcome: o, Detail: "Ask."}) != ""; got != failure {
 			t.Errorf("%q: shown %v", o, got)
+		}
+		failure = failure || o == recording.NoCall || o == recording.Unknown
+		if got := detail(recording.Attempt{Outcome: o, Detail: "Ask.", Route: recording.RouteServer}) != ""; got != failure {
+			t.Errorf("%q by the server: shown %v", o, got)
+		}
+		if got := detail(recording.Attempt{Outcome: o, Detail: "Still paused.", Route: recording.RouteServer}); got != "" {
+			t.Errorf("%q: %q", o, got)
 		}
 	}
 }
@@ -309,4 +317,65 @@ func TestAPressReachesTheController(t *testing.T) {
 	if want := []string{"pause", "resume", "resume without record", "attest", "intent"}; !slices.Equal(f.pressed, want) {
 		t.Errorf("%q, want %q", f.pressed, want)
 	}
+}
+
+// TestTheCustomersRefusalIsConfirmedOnce: one press asks, a second one confirms; a double click does only the first.
+func TestTheCustomersRefusalIsConfirmedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{view: View{PlatformKind: "cxone", Link: Live, Now: time.Now(), CanDecline: true, Snapshot: recording.Snapshot{State: recording.Recording, Call: "c1"}}}
+		p := New(f)
+		client := app.NewClientTester(p)
+		defer client.Close()
+		event := app.Event{Value: app.Window()}
+		buttons := func() (names []string) {
+			f.tell(f.view) // draws
+			client.Consume()
+			for _, n := range elements(t, app.HTMLString(p), func(n *html.Node) bool { return n.Data == "button" }) {
+				names = append(names, text(n))
+			}
+			return names[2:]
+		}
+		asks := func(want ...string) {
+			t.Helper()
+			if got := buttons(); !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+		const press, yes, no = "Customer declined recording", "Yes, the customer declined", "Cancel"
+		asks(press)
+		p.onDecline(nil, event)
+		p.onDeclined(nil, event) // of a double click
+		asks(yes, no)
+		if got := app.HTMLString(p); !strings.Contains(got, "can't be undone for this call") && !strings.Contains(got, "can&#39;t be undone for this call") {
+			t.Error("it doesn't say that it can't be undone")
+		}
+		time.Sleep(time.Second)
+		p.onKeep(nil, event)
+		asks(press)
+		p.onDecline(nil, event)
+		time.Sleep(time.Second)
+		v := f.view
+		v.Snapshot.Call = "c2"
+		f.tell(v)
+		asks(press) // it was asked of another customer
+		p.onDeclined(nil, event)
+		if len(f.pressed) != 0 {
+			t.Errorf("%q without a confirmation", f.pressed)
+		}
+		p.onDecline(nil, event)
+		time.Sleep(time.Second)
+		p.onDeclined(nil, event)
+		p.onDeclined(nil, event)
+		asks(press)
+		if !slices.Equal(f.pressed, []string{"decline"}) {
+			t.Errorf("%q", f.pressed)
+		}
+		done := recording.Attempt{ID: "1", Action: recording.DoNotRecord, Outcome: recording.Confirmed, DecidedAt: &noon}
+		v.Snapshot.State, v.Snapshot.Attempt = recording.Declined, &done
+		f.tell(v)
+		asks()
+		v.CanDecline, v.Snapshot.State, v.Snapshot.Attempt = false, recording.Recording, nil
+		f.tell(v)
+		asks()
+	})
 }

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"offrecord/app/recording"
@@ -53,6 +54,9 @@ func Say(v View) Words {
 	w.Alarm = wanted && !w.State.OffTape() && !attested
 
 	w.Headline, w.Line = stateWords(w.State, name)
+	if how := reported(silencing, name); w.State.OffTape() && how != "" {
+		w.Line = strings.TrimSpace(how + " " + meaning(w.State))
+	}
 	switch {
 	case !isPresent:
 		w.Headline, w.Line = absentWords(v, before)
@@ -191,13 +195,59 @@ func stateWords(s recording.State, name string) (headline, line string) {
 	case recording.Resuming:
 		return "Resuming", name + " has not confirmed the resume yet."
 	case recording.Stopped:
-		return "Stopped", name + " reports that the recording is stopped."
+		return "Stopped", name + " reports that the recording is stopped. " + meaning(s)
 	case recording.Declined:
-		return "Not recorded", "The customer declined. " + name + " reports that this contact is not recorded."
+		return "Not recorded", "The customer declined. " + meaning(s)
 	case recording.Idle:
 		return "No call", "There is no call to record."
 	}
 	return "Not known", name + " does not say whether it is recording."
+}
+
+// meaning is what a silent state means for what comes next, where its name doesn't say it.
+func meaning(s recording.State) string {
+	switch s {
+	case recording.Stopped:
+		return "Only a resume starts it again."
+	case recording.Declined:
+		return "It can't be undone. What was recorded before is kept."
+	}
+	return ""
+}
+
+// reported is how the platform said that a confirmed attempt had its effect; empty where only that is known. Of what it said
+// the words that are known are shown, in ours.
+func reported(a recording.Attempt, name string) string {
+	if a.Evidence == nil || a.Outcome != recording.Confirmed {
+		return ""
+	}
+	said := a.PlatformStatus
+	if a.Evidence.Kind == recording.Reported {
+		return name + " reports success."
+	}
+	if a.Evidence.Kind != recording.ReadBack {
+		return ""
+	}
+	if !a.Action.Silences() {
+		switch said {
+		case "recordingStatus Started":
+			return name + " says Started."
+		case "Recording":
+			return name + " says Recording."
+		}
+		return ""
+	}
+	switch {
+	case said == "recordingStatus Paused":
+		return name + " says Paused."
+	case said == "Stopped":
+		return name + " says Stopped."
+	case strings.HasSuffix(said, " (Mask)"):
+		return name + " says that it is masked."
+	case strings.HasSuffix(said, " (CustomerDisconsent)"):
+		return name + " says that the customer declined."
+	}
+	return ""
 }
 
 // absentWords are for a panel without the server's present word: what was known last, never as present.
@@ -317,12 +367,18 @@ func known(a recording.Attempt, name string) string {
 	case recording.Pending:
 		return "Asked for. " + name + " has not answered yet."
 	case recording.Confirmed:
+		if how := reported(a, name); how != "" && (!a.Action.Silences() || a.Evidence.Kind == recording.Reported) {
+			return how
+		}
 		if seen.Kind == recording.ReadBack {
 			return name + "'s own status shows the effect."
 		}
 		return name + " reported the effect."
 	case recording.Accepted:
 		took := name + " took the request. "
+		if served(a) && !a.Settled() {
+			return name + " took the request and is carrying it out. Its effect is not seen yet."
+		}
 		if seen.Kind == recording.PopupClosed {
 			took = "The window closed by itself: " + name + " took the request. "
 		}
@@ -339,23 +395,31 @@ func known(a recording.Attempt, name string) string {
 	case recording.Locked:
 		return name + " kept the call locked by an earlier request."
 	case recording.Denied:
-		switch seen.Kind {
-		case recording.PopupOpen:
+		switch {
+		case served(a):
+			return name + " refused offrecord's own credentials" + httpStatus(seen) + "."
+		case seen.Kind == recording.PopupOpen:
 			return name + " did not take the request. Its own window says why."
-		case recording.Status:
-			return name + " refused the request" + httpStatus(seen) + "."
 		}
-		return name + " refused the request."
+		return name + " refused the request" + httpStatus(seen) + "."
 	case recording.NotFound:
 		return name + " does not know you as an agent."
 	case recording.Failed:
+		switch {
+		case seen.Kind == recording.Offline:
+			return "This computer has no network. Nothing was sent."
+		case served(a) && seen.HTTPStatus == 429:
+			return name + " gets too many requests. It did not take this one."
+		case served(a) && seen.HTTPStatus != 0:
+			return name + " refused the request" + httpStatus(seen) + ". Nothing was done."
+		case served(a):
+			return "It was not carried out."
+		}
 		switch seen.Kind {
 		case recording.CSP:
 			return "This page's security policy held the request back. Nothing was sent."
 		case recording.Blocked:
 			return "The browser blocked the small window. Nothing was sent."
-		case recording.Offline:
-			return "This computer has no network. Nothing was sent."
 		case recording.Status:
 			return name + " answered with an error" + httpStatus(seen) + "."
 		}
@@ -363,7 +427,11 @@ func known(a recording.Attempt, name string) string {
 	case recording.Superseded:
 		return "Something newer, or another hold, came first."
 	case recording.Attested:
-		return "You said that you " + past(a.Action) + " it in " + name + "'s own screen. " + name + " has not said so."
+		did := didIt
+		if p := past(a.Action); p != didIt {
+			did = p + " it"
+		}
+		return "You said that you " + did + " in " + name + "'s own screen. " + name + " has not said so."
 	}
 	switch seen.Kind {
 	case recording.PopupOpen:
@@ -376,6 +444,13 @@ func known(a recording.Attempt, name string) string {
 	return "The request may or may not have worked."
 }
 
+// served reports whether the attempt's outcome is the server's: it went by the server route, or the server confirmed what
+// the browser fired.
+func served(a recording.Attempt) bool {
+	return a.Route == recording.RouteServer || a.PlatformStatus != ""
+}
+
+// past is an action as something done.
 func past(a recording.Action) string {
 	switch a {
 	case recording.Pause:
@@ -391,8 +466,10 @@ func past(a recording.Action) string {
 	case recording.Unmask:
 		return "unmasked"
 	}
-	return "did it"
+	return didIt
 }
+
+const didIt = "did it"
 
 func httpStatus(e recording.Evidence) string {
 	if e.HTTPStatus == 0 {
@@ -402,16 +479,57 @@ func httpStatus(e recording.Evidence) string {
 }
 
 // advice is what to do about the last attempt; nil if there is nothing to do. Its sentence comes first, unless the line
-// says it already.
+// says it already. Of what the server did, its own sentence says best what to do next; so does what the platform said last.
 func advice(a recording.Attempt, name, line string) []string {
 	do := remedy(a, name)
 	if do == "" {
 		return nil
 	}
+	var all []string
 	if sentence := outcomeSentence(a, name); sentence != line {
-		return []string{actionName(a.Action) + ": " + sentence, do}
+		all = append(all, actionName(a.Action)+": "+sentence)
 	}
-	return []string{do}
+	if d := detail(a); d != "" && served(a) {
+		do = d
+	}
+	all = append(all, do)
+	if said := lastSaid(a, name); said != "" && !strings.Contains(do, a.PlatformStatus) && a.Outcome == recording.Unknown {
+		all = append(all, said)
+	}
+	return all
+}
+
+// detail is the server's own sentence about an attempt. It is shown only where the outcome is a failure, or not known of what
+// the server did: a sentence that the panel didn't write is never beside an outcome with which it could be read as "paused".
+func detail(a recording.Attempt) string {
+	switch a.Outcome {
+	case recording.Failed, recording.Denied, recording.NotEnabled, recording.NotFound, recording.Locked:
+		return harmless(a.Detail)
+	case recording.NoCall, recording.Unknown:
+		if served(a) {
+			return harmless(a.Detail)
+		}
+	}
+	return ""
+}
+
+// lastSaid is what the platform said of an attempt that isn't confirmed.
+func lastSaid(a recording.Attempt, name string) string {
+	if a.PlatformStatus == "" || a.Outcome == recording.Confirmed || harmless(a.PlatformStatus) == "" {
+		return ""
+	}
+	return upper(name) + " said last: " + a.PlatformStatus + "."
+}
+
+// harmless is a sentence that isn't the panel's own, or nothing if it could be read as saying that the tape is silent.
+func harmless(s string) string {
+	low := strings.ToLower(s)
+	for _, word := range [...]string{"paused", "stopped", "masked", "(mask)", "silen", "not recorded", "isn't recorded", "off the record", "muted", "take the card", "norecording"} {
+		if strings.Contains(low, word) {
+			return ""
+		}
+	}
+	return s
 }
 
 func remedy(a recording.Attempt, name string) string {
@@ -422,7 +540,12 @@ func remedy(a recording.Attempt, name string) string {
 	again := "press " + actionName(a.Action) + " again."
 	switch a.Outcome {
 	case recording.Denied:
-		if seen == recording.PopupOpen {
+		switch {
+		case served(a) && name == "CXone" && a.Evidence != nil && a.Evidence.HTTPStatus == 403:
+			return "Tell your administrator: this needs CXone Multi-ACD and the permission “Multi-ACD Record on Demand API”."
+		case served(a):
+			return "Tell your administrator; signing in again doesn't help."
+		case seen == recording.PopupOpen:
 			return "Read the small window, sign in to " + name + " there if it asks, then " + again
 		}
 		return "Sign in to " + name + " again in this browser, then " + again
@@ -433,6 +556,9 @@ func remedy(a recording.Attempt, name string) string {
 	case recording.NoCall:
 		return "If you are on a call, look in " + name + " whether it is the active one, then " + again
 	case recording.Failed:
+		if served(a) && seen != recording.Offline {
+			return "Wait a moment, then " + again
+		}
 		switch seen {
 		case recording.CSP:
 			return "Tell your administrator that this page may not reach " + name + "'s address."

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,20 @@ var (
 		recording.Denied, recording.NotFound, recording.Failed, recording.Unknown, recording.Superseded, recording.Attested, "paused"}
 	kinds = []recording.EvidenceKind{"", recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked, recording.Offline,
 		recording.Status, recording.Word, recording.Reported, recording.ReadBack, recording.Silence, "paused"}
+	// byServer are the kinds of evidence that the server has.
+	byServer = []recording.EvidenceKind{"", recording.Blocked, recording.Offline, recording.Status, recording.Reported, recording.ReadBack, recording.Silence}
+	// ways are who carried an attempt out, with what the platform said of it, and the server's sentence. None of the words that
+	// aren't the panel's may get through as a claim.
+	ways = []struct {
+		route        recording.Route
+		said, detail string
+	}{
+		{recording.RouteSession, "", "Still paused."},
+		{recording.RouteServer, "recordingStatus Paused", "It said last: recordingStatus Paused."},
+		{recording.RouteServer, "Recording (Mask)", "It is masked now."},
+		{recording.RouteSession, "Stopped", "The tape is silent."},
+		{recording.RouteServer, "HTTP 403 Forbidden", "Tell an administrator."},
+	}
 	links   = []Link{Live, Connecting, Reconnecting, OfflineLink, "", "paused"}
 	natives = []Native{Mounted, NativeBefore, NativeNoWasm, NativeStorage, NativeLoad, NativeEnded}
 )
@@ -30,8 +45,13 @@ func every(f func(v View, silencing recording.Outcome)) {
 			for _, outcome := range outcomes {
 				for _, older := range []recording.Outcome{recording.Confirmed, recording.Sent, recording.Attested, recording.Failed} {
 					for _, kind := range kinds {
-						for flags := range 8 {
-							a := recording.Attempt{ID: "2", Action: action, Outcome: outcome, RequestedAt: noon.Add(-2 * time.Second), Evidence: &recording.Evidence{Kind: kind, HTTPStatus: 500}}
+						for flags := range 8 * len(ways) {
+							way := ways[flags/8]
+							if flags >= 8 && (older != recording.Confirmed || !slices.Contains(byServer, kind)) {
+								break // who carried it out is in no sentence about the older one
+							}
+							a := recording.Attempt{ID: "2", Action: action, Outcome: outcome, RequestedAt: noon.Add(-2 * time.Second), Evidence: &recording.Evidence{Kind: kind, HTTPStatus: 500},
+								Route: way.route, PlatformStatus: way.said, Detail: way.detail}
 							if flags&1 != 0 {
 								a.DecidedAt = &decided
 							}
@@ -94,7 +114,8 @@ func all(v View) []string {
 	out := append([]string{w.Headline, w.Line, w.Card}, w.Advice...)
 	out = append(out, w.Steps...)
 	for _, a := range v.Attempts {
-		out = append(out, actionName(a.Action), outcomeName(a.Outcome), outcomeSentence(a, platformName(v.PlatformKind)))
+		name := platformName(v.PlatformKind)
+		out = append(out, actionName(a.Action), outcomeName(a.Outcome), outcomeSentence(a, name), more(a, name))
 	}
 	return out
 }
@@ -209,7 +230,7 @@ func TestWords(t *testing.T) {
 		{"accepted by a status", recording.StateUnknown, attempt(recording.Pause, recording.Accepted, recording.Status), hold, Live,
 			Words{State: recording.StateUnknown, Outcome: recording.Accepted, Headline: "Pause not confirmed", Card: cardNotYet, Line: "8x8 took the request. It does not say whether it paused.", Alarm: true}},
 		{"confirmed", recording.Paused, attempt(recording.Pause, recording.Confirmed, recording.Reported), hold, Live,
-			Words{State: recording.Paused, Outcome: recording.Confirmed, Headline: "Paused", Card: cardMay, Line: "8x8 reports that the recording is paused."}},
+			Words{State: recording.Paused, Outcome: recording.Confirmed, Headline: "Paused", Card: cardMay, Line: "8x8 reports success."}},
 		{"attested", recording.StateUnknown, attempt(recording.Pause, recording.Attested, recording.Word), hold, Live,
 			Words{State: recording.StateUnknown, Outcome: recording.Attested, Headline: "Your word only", Card: "Look at 8x8 before the card", Line: "You said that you paused it in 8x8's own screen. 8x8 has not said so."}},
 		{"blocked", recording.StateUnknown, attempt(recording.Pause, recording.Failed, recording.Blocked), nil, Live,
@@ -287,4 +308,62 @@ func TestElapsed(t *testing.T) {
 			t.Errorf("%s is %q, want %q", d, got, want)
 		}
 	}
+}
+
+// TestWhatTheServerRouteSays: each outcome of each platform in its own words, with what to do.
+func TestWhatTheServerRouteSays(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		kind       string
+		state      recording.State
+		a          recording.Attempt
+		headline   string
+		line       string
+		advice     string // all of it, joined
+		attributed string // in the list, beside the sentence
+	}{
+		{"8x8's answer", "8x8", recording.Paused, server(recording.Pause, recording.Confirmed, recording.Reported, 200, "success", "8x8 reports success."), "Paused", "8x8 reports success.", "", ""},
+		{"Vonage's status", "vonage", recording.Paused, server(recording.Pause, recording.Confirmed, recording.ReadBack, 200, "recordingStatus Paused", ""), "Paused", "Vonage says Paused.", "", ""},
+		{"Vonage's status of a resume", "vonage", recording.Recording, server(recording.Resume, recording.Confirmed, recording.ReadBack, 200, "recordingStatus Started", ""), "Recording", "Vonage reports that it is recording.", "", ""},
+		{"CXone's mask", "cxone", recording.Paused, server(recording.Pause, recording.Confirmed, recording.ReadBack, 200, "Recording (Mask)", ""), "Paused", "CXone says that it is masked.", "", ""},
+		{"CXone's stop", "cxone", recording.Stopped, server(recording.Pause, recording.Confirmed, recording.ReadBack, 200, "Stopped", ""), "Stopped", "CXone says Stopped. Only a resume starts it again.", "", ""},
+		{"CXone's refusal by the customer", "cxone", recording.Declined, server(recording.DoNotRecord, recording.Confirmed, recording.ReadBack, 200, "NoRecording (CustomerDisconsent)", ""), "Not recorded",
+			"CXone says that the customer declined. It can't be undone. What was recorded before is kept.", "", ""},
+		{"not enabled", "8x8", recording.StateUnknown, server(recording.Pause, recording.NotEnabled, recording.Status, 200, "not enabled", "Recording isn't enabled for this agent in 8x8, nothing was done: if that is wrong, tell an administrator."),
+			"Pause failed", "Recording is not enabled for you in 8x8.", "Recording isn't enabled for this agent in 8x8, nothing was done: if that is wrong, tell an administrator.",
+			"Recording isn't enabled for this agent in 8x8, nothing was done: if that is wrong, tell an administrator. 8x8 said last: not enabled."},
+		{"locked", "cxone", recording.StateUnknown, server(recording.Pause, recording.Locked, recording.Status, 425, "HTTP 425 Too Early", ""), "Pause failed", "CXone kept the call locked by an earlier request.",
+			"Wait a moment, then press Pause again.", "CXone said last: HTTP 425 Too Early."},
+		{"not found", "8x8", recording.StateUnknown, server(recording.Pause, recording.NotFound, recording.Status, 404, "HTTP 404 Not Found", ""), "Pause failed", "8x8 does not know you as an agent.",
+			"Tell your administrator; offrecord can't change it.", "8x8 said last: HTTP 404 Not Found."},
+		{"CXone's permission", "cxone", recording.StateUnknown, server(recording.Pause, recording.Denied, recording.Status, 403, "HTTP 403 Forbidden", ""), "Pause refused", "CXone refused offrecord's own credentials (HTTP 403).",
+			"Tell your administrator: this needs CXone Multi-ACD and the permission “Multi-ACD Record on Demand API”.", "CXone said last: HTTP 403 Forbidden."},
+		{"denied", "vonage", recording.StateUnknown, server(recording.Pause, recording.Denied, recording.Status, 401, "", ""), "Pause refused", "Vonage refused offrecord's own credentials (HTTP 401).",
+			"Tell your administrator; signing in again doesn't help.", ""},
+		{"too many requests", "vonage", recording.StateUnknown, server(recording.Pause, recording.Failed, recording.Status, 429, "", ""), "Pause failed", "Vonage gets too many requests. It did not take this one.",
+			"Wait a moment, then press Pause again.", ""},
+		{"unknown, with the last word", "vonage", recording.StateUnknown, server(recording.Pause, recording.Unknown, recording.Silence, 0, "recordingStatus Started", ""), "Pause not confirmed",
+			"No answer came in time. The request may or may not have worked.", "Look in Vonage, or press Pause again. Vonage said last: recordingStatus Started.", "Vonage said last: recordingStatus Started."},
+		{"unknown, and the last word is a claim", "vonage", recording.StateUnknown, server(recording.Pause, recording.Unknown, recording.Silence, 0, "recordingStatus Paused", "It said last: recordingStatus Paused."), "Pause not confirmed",
+			"No answer came in time. The request may or may not have worked.", "Look in Vonage, or press Pause again.", ""},
+		{"no call", "vonage", recording.Idle, server(recording.Pause, recording.NoCall, recording.Status, 404, "", "The agent has no call in Vonage, nothing was done."), "No call",
+			"Vonage found no active call.", "The agent has no call in Vonage, nothing was done.", "The agent has no call in Vonage, nothing was done."},
+		{"our own log", "vonage", recording.Recording, server(recording.Resume, recording.Failed, "", 0, "", "It couldn't be written down first, so it wasn't sent."), "Recording",
+			"Vonage reports that it is recording.", "Resume: It was not carried out. It couldn't be written down first, so it wasn't sent.", "It couldn't be written down first, so it wasn't sent."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := Say(View{PlatformKind: tt.kind, Link: Live, Now: noon, Attempts: []recording.Attempt{tt.a}, Snapshot: recording.Snapshot{State: tt.state, AsOf: noon, Since: noon}})
+			if w.Headline != tt.headline || w.Line != tt.line || strings.Join(w.Advice, " ") != tt.advice {
+				t.Errorf("%q, %q, %q", w.Headline, w.Line, w.Advice)
+			}
+			if got := more(tt.a, platformName(tt.kind)); got != tt.attributed {
+				t.Errorf("besides: %q", got)
+			}
+		})
+	}
+}
+
+func server(action recording.Action, outcome recording.Outcome, kind recording.EvidenceKind, status int, said, detail string) recording.Attempt {
+	return recording.Attempt{ID: "1", Action: action, Route: recording.RouteServer, Outcome: outcome, Evidence: &recording.Evidence{Kind: kind, HTTPStatus: status},
+		PlatformStatus: said, Detail: detail, RequestedAt: noon, DecidedAt: &noon}
 }

@@ -276,7 +276,7 @@ func (c *Controller) overlay() recording.Snapshot {
 		case a.Settled() && a.Route == recording.RouteServer && a.State != "": // the server's own word
 			s.State = a.State
 		case a.Outcome == recording.Confirmed:
-			s.State = a.Action.Effect()
+			s.State = a.Effect()
 		default:
 			s.State = recording.StateUnknown
 		}

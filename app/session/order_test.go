@@ -105,7 +105,11 @@ func TestByTheServer(t *testing.T) {
 				t.Pause()
 				t.signal(session.Signal{Refused: true, Policy: "frame-src 'self'", Directive: "frame-src"})
 			}, []string{"pause"}, []string{"frame pause"}, "pause confirmed reported", recording.Paused},
-		{"a resume's window that a person closes goes nowhere", func(b *browser, s *server) { cookie(s); byBoth(s); b.cookies, s.slow = session.CookiesBlocked, time.Second },
+		{"a resume's window that a person closes goes nowhere", func(b *browser, s *server) {
+			cookie(s)
+			byBoth(s)
+			b.cookies, s.slow = session.CookiesBlocked, time.Second
+		},
 			func(t *tab) { t.Resume(); t.b.windows[0].Close(); wait(2 * time.Second) }, nil, []string{"window resume"}, "resume failed blocked", recording.StateUnknown},
 		{"without a cookie route the server's away is no reason for a frame", func(_ *browser, s *server) { s.act = away }, func(t *tab) { t.Pause(); wait(4 * time.Second) },
 			[]string{"pause"}, nil, "pause ", recording.Pausing},
