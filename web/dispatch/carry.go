@@ -83,6 +83,9 @@ type carrier struct {
 	guard   *guard
 	// maybe is set once a try may have acted without saying so.
 	maybe bool
+	// changed is set once a reading showed something else before it showed the effect. Without that, the effect may have been
+	// there already, and the request may be still on its way.
+	changed bool
 }
 
 // start carries an attempt out in the background.
@@ -166,7 +169,14 @@ func (c *carrier) once(ctx context.Context, began time.Time, f *flight) verdict 
 		v.outcome = recording.Unknown
 		v.detail = "An earlier try may have worked. " + v.detail
 	}
-	c.line.land(f, c.maybe || v.outcome == recording.Accepted || v.outcome == recording.Unknown || v.outcome == recording.Superseded)
+	late := c.maybe
+	switch v.outcome {
+	case recording.Accepted, recording.Unknown, recording.Superseded:
+		late = true
+	case recording.Confirmed:
+		late = late || v.evidence.Kind == recording.ReadBack && !c.changed
+	}
+	c.line.land(f, late)
 	return v
 }
 
@@ -190,7 +200,10 @@ func (c *carrier) tries(ctx context.Context) platform.Result {
 		WithBackoff(retryFirst, retryMost).
 		WithJitterFactor(.25).
 		WithDelayFunc(func(exec failsafe.ExecutionAttempt[platform.Result]) time.Duration {
-			return exec.LastResult().RetryAfter
+			if after := exec.LastResult().RetryAfter; after > 0 {
+				return after
+			}
+			return -1 // the backoff's
 		}).
 		ReturnLastFailure().
 		Build()
@@ -303,6 +316,7 @@ func (c *carrier) poll(ctx context.Context, began time.Time, result platform.Res
 			return verdict{outcome: recording.Unknown, evidence: v.evidence, said: last, detail: "The platform took it, and its status can't be read. " + reading.Detail}
 		}
 		shownSince = time.Time{}
+		c.changed = c.changed || reading.Err == nil && reading.State != recording.StateUnknown
 		gap = max(gap, min(reading.RetryAfter, 5*time.Second))
 	}
 }

@@ -505,9 +505,17 @@ func (d *Dispatcher) Attempt(agent Agent, id string) (recording.Attempt, error) 
 	return a, nil
 }
 
-// Close ends every watcher's stream and waits for the outcomes that are on their way to the journal. Nothing may be announced
-// or reported any more; what is undecided stays so.
+// closing is how long Close lets what the server carries out go on.
+const closing = 5 * time.Second
+
+// Close lets what the server carries out end, or records that its fate is unknown; then it ends every watcher's stream and
+// waits for the outcomes that are on their way to the journal. Nothing may be asked for any more. What a browser hasn't
+// reported stays undecided.
 func (d *Dispatcher) Close() {
+	grace := time.AfterFunc(closing, d.cancel)
+	d.carrying.Wait()
+	grace.Stop()
+	d.cancel()
 	d.mu.Lock()
 	d.closed = true
 	lines := make([]*line, 0, len(d.lines))
