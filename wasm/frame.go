@@ -32,15 +32,13 @@ func (p *page) Frame(t session.Target, told func(session.Signal)) (remove func()
 		_, _ = frame.Call("remove")
 	}
 	loaded := func(safejs.Value) { told(session.Signal{}) }
+	// An empty frame loads while it is appended: only what comes after that is the platform's.
+	_, _ = p.transport.Call("appendChild", frame)
+	offLoad = on(frame, "load", loaded)
 	if t.Post {
-		// An empty frame loads while it is appended: only what comes after that is the platform's.
-		_, _ = p.transport.Call("appendChild", frame)
-		offLoad = on(frame, "load", loaded)
 		_ = p.submit(t, name)
-	} else {
-		offLoad = on(frame, "load", loaded)
-		_ = frame.Set("src", t.URL)
-		_, _ = p.transport.Call("appendChild", frame)
+	} else { // and no src, which whatever reads the page's elements would read with the token in it
+		_, _ = get(get(frame, "contentWindow"), "location").Call("replace", t.URL)
 	}
 	return remove
 }

@@ -73,8 +73,8 @@ func TestWhatIsSentAndWhatIsSaid(t *testing.T) {
 				t.load()
 			},
 			[]string{"frame pause", "frame pause"}, []string{"announce pause", "report unknown frame_load", "announce pause", "report failed offline"}, "pause failed offline", recording.StateUnknown},
-		{"a probe that never worked proves nothing", func(b *browser, _ *server) { b.reach = session.Unreached }, func(t *tab) { t.Pause(); t.load() },
-			[]string{"frame pause"}, []string{"announce pause", "report sent frame_load"}, "pause sent frame_load", recording.StateUnknown},
+		{"a probe that never worked proves nothing, and neither does the load", func(b *browser, _ *server) { b.reach = session.Unreached }, func(t *tab) { t.Pause(); t.load() },
+			[]string{"frame pause"}, []string{"announce pause", "report unknown frame_load"}, "pause unknown frame_load", recording.StateUnknown},
 		{"a double click", nil, func(t *tab) { t.Pause(); t.Pause(); t.load(); wait(300 * time.Millisecond); t.Pause() },
 			[]string{"frame pause"}, []string{"announce pause", "report sent frame_load"}, "pause sent frame_load", recording.StateUnknown},
 		{"a second press later is a second pause", nil, func(t *tab) { t.Pause(); t.load(); wait(time.Second); t.Pause(); t.load() },

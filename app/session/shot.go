@@ -177,9 +177,9 @@ func (c *Controller) saw(s *shot, seen int, target Target, sig Signal) {
 			return
 		}
 		switch {
-		case after != Unreached || !answered:
+		case after != Unreached:
 			c.settle(s, recording.Sent, recording.FrameLoad, "")
-		case before == Unreached:
+		case before == Unreached && answered: // the probe can be believed
 			c.settle(s, recording.Failed, recording.Offline, "The platform can't be reached from this computer. Nothing was sent.")
 		default:
 			c.settle(s, recording.Unknown, recording.FrameLoad, "The platform couldn't be reached just afterwards.")
