@@ -1,12 +1,14 @@
 package e2e_test
 
 import (
+	"bytes"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,13 +26,13 @@ type front struct {
 	server *http.Server
 	gates  map[string]chan struct{} // by a part of the path; closed when let go
 	header func(path string, h http.Header)
-	seen   map[string]int // requests by method and path
+	bodied map[string][]string // what was posted, by path
 }
 
 // newFront puts a front before the stage; the stage's address is the front's from now on.
 func newFront(t *testing.T, s *stage) *front {
 	t.Helper()
-	f := &front{t: t, address: freeAddress(t), gates: map[string]chan struct{}{}, seen: map[string]int{}}
+	f := &front{t: t, address: freeAddress(t), gates: map[string]chan struct{}{}, bodied: map[string][]string{}}
 	to, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +66,17 @@ func newFront(t *testing.T, s *stage) *front {
 }
 
 func (f *front) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the browser went away
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		f.mu.Lock()
+		f.bodied[r.URL.Path] = append(f.bodied[r.URL.Path], string(body))
+		f.mu.Unlock()
+	}
 	f.mu.Lock()
-	f.seen[r.Method+" "+r.URL.Path]++
 	var gate chan struct{}
 	for part, g := range f.gates {
 		if strings.Contains(r.URL.Path, part) {
@@ -99,11 +110,11 @@ func (f *front) rewrite(header func(path string, h http.Header)) {
 	f.header = header
 }
 
-// requests counts what came for a method and path.
-func (f *front) requests(methodAndPath string) int {
+// bodies are what was posted to a path.
+func (f *front) bodies(path string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.seen[methodAndPath]
+	return slices.Clone(f.bodied[path])
 }
 
 // gone cuts every connection and refuses new ones.

@@ -131,64 +131,33 @@ func TestTheMatrix(t *testing.T) {
 		desks = append(desks, r.desk)
 	}
 	s := newStage(t, desks...)
-	browsers := map[browser.Cookies]*browser.Browser{}
-	for _, world := range browser.Worlds() {
-		browsers[world] = browser.Launch(t, s.net, world)
-	}
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "row\tpause shown\ttape\tresume shown\ttape\tclaims\tfalse")
-	claims, lies := 0, 0
-	for _, r := range all {
-		ok := t.Run(r.name, func(t *testing.T) {
-			d := r.desk
-			b := browsers[r.world]
-			workspace := b.Tab(t)
-			d.signIn(t, workspace)
-			tab := b.Tab(t)
-			allowPlatformNoise(tab)
-			s.openPanel(t, tab, d)
-			browser.Eval[bool](tab, watchClaims)
-			if r.before != nil {
-				r.before(d)
-			}
-
-			tab.Click("button", "Pause recording")
-			paused := recording.Outcome(tab.WaitOutcome(decided...))
-			if paused != r.shown {
-				t.Errorf("the pause is shown as %q, want %q", paused, r.shown)
-			}
-			if r.silent {
-				d.await(t, "the pause", func() bool { return !d.sim.Recording(d.agent()) })
-			} else if !d.sim.Recording(d.agent()) {
-				t.Error("the tape fell silent, which this row says it can't")
-			}
-			silentAfterPause := !d.sim.Recording(d.agent())
-			if headline := tab.Text(".headline"); paused != recording.Confirmed && !strings.Contains(tab.Text("[data-state]"), "Do not take the card yet") {
-				t.Errorf("%q isn't followed by what to do", headline)
-			}
-
-			d.sim.SetFault(recording.RouteSession, d.agent(), agui.Fault{})
-			before := len(d.controls())
-			tab.Click("button", "Resume recording")
-			d.await(t, "the resume's arrival", func() bool { return len(d.controls()) > before })
-			tab.Until(`document.querySelector('.attempt .action').innerText === 'Resume'`)
-			resumed := tab.WaitOutcome(decided...)
-
-			seen := browser.Eval[[]claim](tab, "window.claims")
-			untrue := 0
-			for _, c := range seen {
-				if c.bold() && d.recordedAt(time.UnixMilli(c.At)) {
-					untrue++
-					t.Errorf("shown while the tape ran: %+v", c)
+	results := make([]result, len(all))
+	t.Run("rows", func(t *testing.T) {
+		for _, world := range browser.Worlds() { // side by side: most of a row is waiting
+			t.Run(world.String(), func(t *testing.T) {
+				t.Parallel()
+				b := browser.Launch(t, s.net, world)
+				s.logIn(t, b.Tab(t), all[0].desk) // the log-in page finds out which world this is
+				for i, r := range all {
+					if r.world == world {
+						t.Run(r.name, func(t *testing.T) { results[i] = s.row(t, b, r) })
+					}
 				}
-			}
-			claims, lies = claims+len(seen), lies+untrue
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", r.name, paused, tape(silentAfterPause), resumed, tape(!d.sim.Recording(d.agent())), len(seen), untrue)
-		})
-		if !ok {
-			fmt.Fprintf(w, "%s\tFAILED\n", r.name)
+			})
 		}
+	})
+	claims, lies := 0, 0
+	for i, r := range all {
+		x := results[i]
+		claims, lies = claims+x.claims, lies+x.lies
+		if x.resumed == "" {
+			fmt.Fprintf(w, "%s\tFAILED\n", r.name)
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", r.name, x.paused, tape(x.silentAfterPause), x.resumed, tape(x.silentAfterResume), x.claims, x.lies)
 	}
 	w.Flush()
 	t.Logf("the panel against the ledger, %d rows:\n%s", len(all), &table)
@@ -196,6 +165,61 @@ func TestTheMatrix(t *testing.T) {
 	if claims < 3*len(all) {
 		t.Errorf("only %d claims were seen: the watch doesn't work", claims)
 	}
+}
+
+// result is what a row came to.
+type result struct {
+	paused, resumed                     recording.Outcome
+	silentAfterPause, silentAfterResume bool
+	claims, lies                        int
+}
+
+// row runs one row in a browser of its world, which has no other row at the time.
+func (s *stage) row(t *testing.T, b *browser.Browser, r row) (x result) {
+	d := r.desk
+	tab := b.Tab(t)
+	allowPlatformNoise(tab)
+	d.signIn(t, tab)
+	s.enter(t, tab, d)
+	tab.Open(s.url + "/")
+	tab.Wait(`html[data-program=running]`)
+	tab.Wait(`.readiness:not(.checking)`)
+	browser.Eval[bool](tab, watchClaims)
+	if r.before != nil {
+		r.before(d)
+	}
+
+	tab.Click("button", "Pause recording")
+	x.paused = recording.Outcome(tab.WaitOutcome(decided...))
+	if x.paused != r.shown {
+		t.Errorf("the pause is shown as %q, want %q", x.paused, r.shown)
+	}
+	if r.silent {
+		d.await(t, "the pause", func() bool { return !d.sim.Recording(d.agent()) })
+	} else if !d.sim.Recording(d.agent()) {
+		t.Error("the tape fell silent, which this row says it can't")
+	}
+	x.silentAfterPause = !d.sim.Recording(d.agent())
+	if headline := tab.Text(".headline"); x.paused != recording.Confirmed && !strings.Contains(tab.Text("[data-state]"), "Do not take the card yet") {
+		t.Errorf("%q isn't followed by what to do", headline)
+	}
+
+	d.sim.SetFault(recording.RouteSession, d.agent(), agui.Fault{})
+	before := len(d.controls())
+	tab.Click("button", "Resume recording")
+	d.await(t, "the resume's arrival", func() bool { return len(d.controls()) > before })
+	tab.Until(`document.querySelector('.attempt .action').innerText === 'Resume'`)
+	resumed := tab.WaitOutcome(decided...)
+
+	seen := browser.Eval[[]claim](tab, "window.claims")
+	for _, c := range seen {
+		if c.bold() && d.recordedAt(time.UnixMilli(c.At)) {
+			x.lies++
+			t.Errorf("shown while the tape ran: %+v", c)
+		}
+	}
+	x.resumed, x.claims, x.silentAfterResume = recording.Outcome(resumed), len(seen), !d.sim.Recording(d.agent())
+	return x
 }
 
 // decided are the outcomes of an attempt that is over.

@@ -44,6 +44,8 @@ type desk struct {
 	method    string
 	sim       *agui.Simulator
 	url       string // of the simulator
+	base      string // the platform's address in the configuration, where it isn't the simulator's
+	gone      func() // takes the simulator off the net
 }
 
 func (d *desk) agent() string { return d.name }
@@ -51,11 +53,13 @@ func (d *desk) email() string { return d.name + "@acme.example" }
 
 // stage is the whole: one companion, and a simulator for each desk, over TLS.
 type stage struct {
-	net   *browser.Net
-	url   string // of the companion
-	main  *server.Main
-	desks map[string]*desk
-	log   *logBuffer
+	net  *browser.Net
+	url  string // of the companion
+	main *server.Main
+
+	config *config.Config
+	desks  map[string]*desk
+	log    *logBuffer
 }
 
 // attemptTimeout keeps what ends only by its deadline short.
@@ -73,10 +77,11 @@ func newStage(t *testing.T, desks ...*desk) *stage {
 		srv := s.net.ServeHTTP1(t, platformName, d.sim)
 		t.Cleanup(d.sim.Close)
 		d.url = srv.URL
+		d.gone = func() { srv.CloseClientConnections(); srv.Listener.Close() }
 		token := "TOKEN_" + strings.ReplaceAll(d.name, "-", "_")
 		environment[token] = d.sim.ActionToken()
 		fmt.Fprintf(&platforms, "  - {name: %s, kind: 8x8, base_url: %q, tenant: %s, action_token: \"${%s}\", routes: [session], session: {transport: %s, method: %s}, timeouts: {try: 1s, attempt: %s}}\n",
-			d.name, d.url, d.sim.Tenant(), token, or(string(d.transport), "auto"), or(d.method, "GET"), attemptTimeout)
+			d.name, or(d.base, d.url), d.sim.Tenant(), token, or(string(d.transport), "auto"), or(d.method, "GET"), attemptTimeout)
 		fmt.Fprintf(&agents, "  - {email: %s, role: agent, platform: %s, agent_id: %s}\n", d.email(), d.name, d.agent())
 		s.desks[d.name] = d
 	}
@@ -90,27 +95,60 @@ func (s *stage) start(t *testing.T, platforms, agents string, environment map[st
 	cert, key := s.certificate(t)
 	address := freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
-	text := fmt.Sprintf("listen: %s\ntls: {cert_file: %s, key_file: %s}\nstore: sqlite:%s\nidentity: {demo: true}\nplatforms:\n%sagents:\n%s",
-		address, cert, key, filepath.Join(t.TempDir(), "offrecord.db"), platforms, agents)
+	text := fmt.Sprintf("listen: %s\ntls: {cert_file: %q, key_file: %q}\nstore: %q\nidentity: {demo: true}\nplatforms:\n%sagents:\n%s",
+		address, cert, key, "sqlite:"+filepath.Join(t.TempDir(), "offrecord.db"), platforms, agents)
 	c, err := config.Parse([]byte(text), config.Environment{
 		Getenv: func(name string) (string, bool) { v, ok := environment[name]; return v, ok },
 	})
 	if err != nil {
 		t.Fatalf("the stage's configuration: %v\n%s", err, text)
 	}
-	s.main = &server.Main{Config: c, Version: "test", Log: slog.New(slog.NewJSONHandler(s.log, nil))}
-	if err := s.main.Run(t.Context()); err != nil {
-		t.Fatalf("starting the companion: %v", err)
-	}
+	s.config = c
+	s.again(t)
 	t.Cleanup(func() {
-		if err := s.main.Close(); err != nil {
-			t.Errorf("stopping the companion: %v", err)
-		}
+		s.stop(t)
+		s.judge(t)
 		if t.Failed() {
 			t.Logf("the companion's log:\n%s", s.log)
 		}
 	})
 	s.url = fmt.Sprintf("https://%s:%s", panelName, port)
+}
+
+// judge holds for every story: nothing that acts carries a Referer, and the companion's log has no token.
+func (s *stage) judge(t *testing.T) {
+	t.Helper()
+	for _, d := range s.desks {
+		for _, r := range d.controls() {
+			if r.Referer != "" {
+				t.Errorf("a control request of %s came with the Referer %q", d.name, r.Referer)
+			}
+		}
+		if strings.Contains(s.log.String(), d.sim.ActionToken()) {
+			t.Errorf("the companion's log has the token of %s", d.name)
+		}
+	}
+}
+
+// again starts a companion that knows nothing of an earlier one, at the same address.
+func (s *stage) again(t *testing.T) {
+	t.Helper()
+	s.main = &server.Main{Config: s.config, Version: "test", Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	if err := s.main.Run(t.Context()); err != nil {
+		t.Fatalf("starting the companion: %v", err)
+	}
+}
+
+// stop stops the companion; a companion that is stopped stays so.
+func (s *stage) stop(t *testing.T) {
+	t.Helper()
+	if s.main == nil {
+		return
+	}
+	if err := s.main.Close(); err != nil {
+		t.Errorf("stopping the companion: %v", err)
+	}
+	s.main = nil
 }
 
 func (s *stage) certificate(t *testing.T) (certFile, keyFile string) {
