@@ -21,11 +21,13 @@ func heroBody(class string, w Words, say app.HTMLElem, c app.UI) app.UI {
 		kind += " alarm"
 	}
 	return el("section", class, kind).Body(
-		el("div", "sign").Body(app.Raw(glyph(w.State))),
-		say.Body(
-			el("p", "headline").Text(w.Headline),
-			el("p", "card").Text(w.Card),
-			el("p", "line").Text(w.Line),
+		el("div", "face").Body(
+			el("div", "sign").Body(app.Raw(glyph(w.State))),
+			say.Body(
+				el("p", "headline").Text(w.Headline),
+				el("p", "card").Text(w.Card),
+				el("p", "line").Text(w.Line),
+			),
 		),
 		c,
 	)

@@ -515,8 +515,8 @@ func detail(a recording.Attempt) string {
 
 // lastSaid is what the platform said of an attempt that isn't confirmed.
 func lastSaid(a recording.Attempt, name string) string {
-	if a.PlatformStatus == "" || a.Outcome == recording.Confirmed || harmless(a.PlatformStatus) == "" {
-		return ""
+	if a.PlatformStatus == "" || a.Outcome == recording.Confirmed || strings.HasPrefix(a.PlatformStatus, "HTTP ") || harmless(a.PlatformStatus) == "" {
+		return "" // an HTTP status is in the sentence
 	}
 	return upper(name) + " said last: " + a.PlatformStatus + "."
 }
