@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -97,11 +98,11 @@ func (a *API) supervised(r *request, email string, order dispatch.Order) (identi
 	return who, nil
 }
 
-// order carries an action out by the server route. Who asked may go; what was asked for is carried out and recorded.
+// order carries an action out by the server route, whether or not who asked for it stays.
 func (a *API) order(w http.ResponseWriter, r *request, who identity.Principal, order dispatch.Order) (recording.Attempt, error) {
 	// The server's deadline is for reading requests; it would end a long wait for the platform.
 	http.NewResponseController(w).SetReadDeadline(time.Time{}) // not every writer can
-	attempt, _, err := a.Dispatcher.Act(r.Context(), agentOf(who), order)
+	attempt, _, err := a.Dispatcher.Act(context.WithoutCancel(r.Context()), agentOf(who), order)
 	return attempt, err
 }
 

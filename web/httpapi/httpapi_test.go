@@ -763,11 +763,14 @@ func FuzzBodies(f *testing.F) {
 		}
 		h := build(t, nil, nil)
 		defer h.dispatcher.Close()
-		bill := h.login("bill@acme.example")
+		bearer := h.login("bill@acme.example")
+		if u.Path == "/api/v1/actions" {
+			bearer = h.login("nico@cx.example") // who has a server route
+		}
 		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
 		r.URL = u
 		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer "+bill)
+		r.Header.Set("Authorization", "Bearer "+bearer)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		h.sane(w, r)
@@ -778,9 +781,10 @@ func FuzzNativeForms(f *testing.F) {
 	f.Add("/native/pause", "id="+id1+"&transport=popup")
 	f.Add("/native/resume", "without_record=yes")
 	f.Add("/native/attest", "")
+	f.Add("/native/decline", "confirmed=yes&id="+id1)
 	f.Add("/login/demo", "email=bill%40acme.example")
 	f.Fuzz(func(t *testing.T, path, body string) {
-		if path != "/native/pause" && path != "/native/resume" && path != "/native/attest" && path != "/login/demo" {
+		if path != "/native/pause" && path != "/native/resume" && path != "/native/attest" && path != "/native/decline" && path != "/login/demo" {
 			return
 		}
 		h := build(t, nil, nil)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"offrecord/app/panel"
+	"offrecord/app/recording"
 	"offrecord/web/config"
 	"offrecord/web/dispatch"
 	"offrecord/web/httpapi"
@@ -42,12 +43,14 @@ type Main struct {
 	servers         []*http.Server
 	running         sync.WaitGroup
 	failed          chan error
-	patience        time.Duration
 }
 
-// shutdownTime is how long Close waits at least for answers that are being written; an action's may take as long as its
-// attempt.
-const shutdownTime = 10 * time.Second
+const (
+	// shutdownTime is how long Close takes at most; who asks a server to end often kills it after 10 seconds.
+	shutdownTime = 9 * time.Second
+	// finishing is how long of that actions may take to end by themselves before the dispatcher is told that time is short.
+	finishing = 2 * time.Second
+)
 
 // Run starts the listeners and returns once they accept connections. Warnings of the configuration are logged.
 func (m *Main) Run(ctx context.Context) error {
@@ -62,11 +65,9 @@ func (m *Main) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.patience = shutdownTime
 	platforms := map[string]httpapi.Platform{}
 	for name, a := range accounts {
 		platforms[name] = a.asked()
-		m.patience = max(m.patience, a.Timeouts.Attempt+2*time.Second)
 	}
 	m.dispatcher = dispatch.New(dispatch.Options{
 		Journal: m.Journal,
@@ -77,6 +78,12 @@ func (m *Main) Run(ctx context.Context) error {
 		Upstream: func(name string) (dispatch.Upstream, bool) {
 			a := accounts[name]
 			return dispatch.Upstream{Server: a.server, Try: a.Timeouts.Try, Attempt: a.Timeouts.Attempt, Combine: a.Combine}, a.server != nil
+		},
+		Ready: func(name string) (bool, string) {
+			if a := accounts[name]; a.server != nil && a.Routes[0] == recording.RouteServer && m.dispatcher.BreakerOpen(name) {
+				return false, "Your platform isn't answering. A pause is sent all the same: make it in the platform's own screen, too."
+			}
+			return true, ""
 		},
 		Settled: metrics.settled,
 	})
@@ -196,12 +203,21 @@ func (m *Main) MetricsURL() string { return m.metricsURL }
 // Failed delivers the error of a listener that broke.
 func (m *Main) Failed() <-chan error { return m.failed }
 
-// Close stops accepting, ends the event streams, lets answers finish, and returns once outcomes are written down.
+// Close stops accepting, ends the event streams, lets answers finish, and returns once outcomes are written down. What is
+// still being asked of a platform is ended in time for its fate to be recorded, and answered.
 func (m *Main) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), max(m.patience, shutdownTime))
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	if m.api != nil {
 		m.api.Close()
+	}
+	soon, cancel := context.WithTimeout(ctx, finishing)
+	defer cancel()
+	for _, server := range m.servers {
+		server.Shutdown(soon) // what it doesn't finish is tried again
+	}
+	if m.dispatcher != nil {
+		m.dispatcher.Close()
 	}
 	var problems []error
 	for _, server := range m.servers {
@@ -210,8 +226,5 @@ func (m *Main) Close() error {
 		}
 	}
 	m.running.Wait()
-	if m.dispatcher != nil {
-		m.dispatcher.Close()
-	}
 	return errors.Join(problems...)
 }

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -103,6 +104,71 @@ func TestOpenPanelsDoNotKeepTheServer(t *testing.T) {
 	}
 	if _, err := io.ReadAll(stream.Body); err != nil {
 		t.Errorf("the stream broke off instead of ending: %v", err)
+	}
+}
+
+// TestAnActionUnderWayIsRecordedAndAnswered ends the server while a platform is silent.
+func TestAnActionUnderWayIsRecordedAndAnswered(t *testing.T) {
+	t.Parallel()
+	asked, over := make(chan struct{}, 1), make(chan struct{})
+	platform := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		select {
+		case <-r.Context().Done():
+		case <-over:
+		}
+	}))
+	defer platform.Close()
+	defer close(over)
+	c, err := config.Parse([]byte(strings.Replace(strings.Replace(configuration, "http://agui.localhost:1", platform.URL, 1), "    tenant:", "    routes: [server]\n    timeouts: {try: 20s, attempt: 20s}\n    tenant:", 1)),
+		config.Environment{Getenv: func(string) (string, bool) { return canary, true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal := new(diary)
+	m := &server.Main{Config: c, Version: "test", Journal: journal}
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post(m.URL()+"/api/v1/login/demo", "application/json", strings.NewReader(`{"email":"bill@acme.example"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", m.URL()+"/api/v1/actions", strings.NewReader(`{"id":"0b8f6d0e-6a51-4d7b-9d0e-1c2f3a4b5c6d","action":"pause"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.AddCookie(answer.Cookies()[0])
+	r.Header.Set("Content-Type", "application/json")
+	done := make(chan string, 1)
+	go func() {
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			done <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(answer.Body)
+		done <- string(text)
+	}()
+	<-asked
+	began := time.Now()
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 9500*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	if text := <-done; !strings.Contains(text, `"outcome":"unknown"`) {
+		t.Errorf("the answer: %s", text)
+	}
+	if text := journal.String(); !strings.Contains(text, `"outcome":"unknown"`) {
+		t.Errorf("the journal: %s", text)
 	}
 }
 
