@@ -65,10 +65,12 @@ type flight struct {
 	done     chan struct{}
 }
 
-// loose is a request that ended without its fate being known: until then it may still act.
+// loose is a request that may still act, until a time.
 type loose struct {
 	silences bool
 	until    time.Time
+	// lost says that its fate isn't known at all; else the platform took it, and its effect wasn't seen to come.
+	lost bool
 }
 
 // carrier carries out one attempt.
@@ -137,7 +139,7 @@ func (c *carrier) run(ctx context.Context) {
 			}
 		}
 		// An older resume may have reached the platform after this pause: it goes once more.
-		if len(rivals) == 0 || !c.attempt.Action.Silences() || !c.newest() {
+		if len(rivals) == 0 || !c.attempt.Action.Silences() {
 			c.settle(v)
 			return
 		}
@@ -156,10 +158,11 @@ func (c *carrier) once(ctx context.Context, began time.Time, f *flight) verdict 
 	v := verdict{outcome: result.Outcome, evidence: result.Evidence(time.Since(began)), detail: result.Detail, said: result.Said}
 	c.heard(result)
 	ability := c.up.Server.Ability()
+	contested, _ := c.line.contested(f.silences)
 	switch {
 	case v.outcome == recording.Accepted && ability.Verifies == platform.ByReading:
 		v = c.poll(ctx, began, result, v)
-	case v.outcome == recording.Confirmed && c.line.contested(f.silences):
+	case v.outcome == recording.Confirmed && contested:
 		if !ability.Reads {
 			v.outcome, v.detail = recording.Unknown, "An earlier, opposite request may still arrive. Look in the platform's own screen."
 			break
@@ -176,7 +179,7 @@ func (c *carrier) once(ctx context.Context, began time.Time, f *flight) verdict 
 	case recording.Confirmed:
 		late = late || v.evidence.Kind == recording.ReadBack && !c.changed
 	}
-	c.line.land(f, late)
+	c.line.land(f, late, c.maybe)
 	return v
 }
 
@@ -307,7 +310,7 @@ func (c *carrier) poll(ctx context.Context, began time.Time, result platform.Res
 			if shownSince.IsZero() {
 				shownSince = time.Now()
 			}
-			if c.line.contested(c.attempt.Action.Silences()) && time.Since(shownSince) < calm {
+			if contested, lost := c.line.contested(c.attempt.Action.Silences()); lost || contested && time.Since(shownSince) < calm {
 				continue // an earlier, opposite request may still be on its way
 			}
 			return verdict{outcome: recording.Confirmed, evidence: recording.Evidence{Kind: recording.ReadBack, AfterMS: ms(time.Since(began))}, said: reading.Said,
@@ -447,8 +450,8 @@ func ms(d time.Duration) int { return int(d / time.Millisecond) }
 
 // What a line knows of requests under way. Those that say so are called with the line locked.
 
-// land ends a flight; late says that it may still act.
-func (l *line) land(f *flight, late bool) {
+// land ends a flight; late says that it may still act, and lost that its fate isn't known at all.
+func (l *line) land(f *flight, late, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, x := range l.flights {
@@ -465,23 +468,23 @@ func (l *line) land(f *flight, late bool) {
 		}
 	}
 	if late {
-		kept = append(kept, loose{f.silences, now.Add(lateness)})
+		kept = append(kept, loose{f.silences, now.Add(lateness), lost})
 	}
 	l.loose = kept
 	close(f.done)
 }
 
-// contested reports whether an opposite request may still act.
-func (l *line) contested(silences bool) bool {
+// contested reports whether an opposite request may still act, and whether it is one whose fate isn't known at all.
+func (l *line) contested(silences bool) (contested, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	for _, x := range l.loose {
 		if x.silences != silences && now.Before(x.until) {
-			return true
+			contested, lost = true, lost || x.lost
 		}
 	}
-	return false
+	return contested, lost
 }
 
 // call is the call an attempt is for.

@@ -368,6 +368,12 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 					failure = fmt.Sprintf("%s is still undecided: %q", a.Action, a.Outcome)
 				}
 			}
+			if failure != "" {
+				for _, a := range d.Attempts(vera, 100) {
+					failure += fmt.Sprintf("\n%s %s %q decided %v: %s", a.RequestedAt.Format("05.000"), a.Action, a.Outcome, a.DecidedAt, a.Detail)
+				}
+				failure += fmt.Sprintf("\nchanges %v\nsaid %v", p.changes, saids)
+			}
 			if last == recording.StateUnknown {
 				unknown++
 			} else {
