@@ -51,7 +51,7 @@ func declineQuestion(v View) string {
 	if v.PlatformKind == "cxone" {
 		return "This can't be undone for this call: " + name + " records no more of it, through transfers too. What was recorded so far is kept."
 	}
-	return upper(name) + " can't rule a recording out: this is a pause without a timer, until you resume. What was recorded so far is kept."
+	return "On " + name + " this is a pause without a timer: it lasts until you resume. What was recorded so far is kept."
 }
 
 func (p *Panel) onDecline(ctx app.Context, e app.Event) {

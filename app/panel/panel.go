@@ -75,9 +75,9 @@ func (p *Panel) Render() app.UI {
 			),
 			el("div", "aside").Body(
 				p.advice(w),
+				notes(v),
 				readiness(v),
 				attempts(v),
-				notes(v),
 			),
 		)
 }

@@ -210,7 +210,7 @@ func meaning(s recording.State) string {
 	case recording.Stopped:
 		return "Only a resume starts it again."
 	case recording.Declined:
-		return "It can't be undone. What was recorded before is kept."
+		return "What was recorded before is kept."
 	}
 	return ""
 }
@@ -380,7 +380,7 @@ func known(a recording.Attempt, name string) string {
 			return name + " took the request and is carrying it out. Its effect is not seen yet."
 		}
 		if seen.Kind == recording.PopupClosed {
-			took = "The window closed by itself: " + name + " took the request. "
+			took = name + " took the request: its window closed. "
 		}
 		if !a.Settled() {
 			return took + "Its effect is not seen yet."
@@ -435,13 +435,13 @@ func known(a recording.Attempt, name string) string {
 	}
 	switch seen.Kind {
 	case recording.PopupOpen:
-		return "The small window is still open. The request may or may not have worked."
+		return "The small window is still open. It may or may not have worked."
 	case recording.Silence:
-		return "No answer came in time. The request may or may not have worked."
+		return "No answer came in time. It may or may not have worked."
 	case recording.Status:
-		return name + " answered with an error" + httpStatus(seen) + ". The request may or may not have worked."
+		return name + " answered with an error" + httpStatus(seen) + ". It may or may not have worked."
 	}
-	return "The request may or may not have worked."
+	return "It may or may not have worked."
 }
 
 // served reports whether the attempt's outcome is the server's: it went by the server route, or the server confirmed what
