@@ -49,7 +49,7 @@ func (t *Timeline) Add(a Attempt) (Attempt, bool) {
 	}
 	t.attempts = slices.Insert(t.attempts, at, a)
 	carry := true
-	if left := t.fold(at + 1).holds; !a.Action.Silences() && len(left) > 0 {
+	if left := t.fold(at + 1).holds; !a.Settled() && !a.Action.Silences() && len(left) > 0 {
 		carry = false
 		decided := a.RequestedAt
 		t.attempts[at].Outcome, t.attempts[at].DecidedAt = Superseded, &decided

@@ -186,7 +186,7 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 	l.mu.Lock()
 	if known, ok := l.entries[request.ID]; ok {
 		l.mu.Unlock()
-		if known.body != request {
+		if known.body != nil && known.body != request { // a restored one came with a body that is no longer known
 			return recording.Attempt{}, false, ErrIDReused
 		}
 		select {

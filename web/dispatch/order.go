@@ -87,7 +87,7 @@ func (d *Dispatcher) Act(ctx context.Context, agent Agent, order Order) (recordi
 	l.mu.Lock()
 	if known, ok := l.entries[order.ID]; ok {
 		l.mu.Unlock()
-		if known.body != order {
+		if known.body != nil && known.body != order { // a restored one came with a body that is no longer known
 			return recording.Attempt{}, false, ErrIDReused
 		}
 		a, err := d.again(ctx, agent, order.ID, known)
