@@ -131,12 +131,22 @@
   function watch(f, w) {
     const look = setInterval(() => {
       const late = performance.now() - f.at > patience;
-      if (!w.closed && !late) return;
+      if (!w.closed && !late && !f.done) return;
       clearInterval(look);
+      if (f.done) { w.close(); return; }
       f.done = true;
       if (w.closed) report(f, 'accepted', 'popup_closed'); else report(f, 'unknown', 'popup_open');
     }, 25);
   }
+
+  // A policy that refuses the platform, unlike one that refuses where the platform pointed to, kept the request from leaving.
+  doc.addEventListener('securitypolicyviolation', e => {
+    const f = flying, directive = e.effectiveDirective;
+    if (!f || f.done || !native() || e.disposition !== 'enforce' || !['frame-src', 'child-src', 'form-action'].includes(directive)) return;
+    f.done = true;
+    const sources = e.originalPolicy.split(';').map(part => part.trim().split(/\s+/)).find(words => words[0] === directive)?.slice(1) ?? [''];
+    report(f, sources.every(source => source.startsWith("'")) ? 'failed' : 'unknown', 'csp');
+  });
 
   transport?.addEventListener('load', () => {
     const f = flying;
