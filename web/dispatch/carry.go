@@ -431,19 +431,28 @@ func (c *carrier) settle(v verdict) {
 // combine joins the server's verdict with what the browser saw of the same pause. The line is locked.
 func (c *carrier) combine(v verdict, evidence *recording.Evidence) {
 	e := c.entry
-	e.carried = true
-	switch refused := v.outcome == recording.NoCall || v.outcome.KeepsState() && v.outcome != recording.Failed && v.outcome != recording.Superseded; {
+	e.carried = &v
+	refused := v.outcome == recording.NoCall || v.outcome.KeepsState() && v.outcome != recording.Failed && v.outcome != recording.Superseded
+	switch {
 	case v.outcome == recording.Confirmed:
 		c.decide(c.line, c.attempt.ID, v.outcome, evidence, v.detail)
-	case refused && e.seen != nil && e.seen.Outcome == recording.Accepted && e.seen.Evidence != nil && e.seen.Evidence.Kind == recording.Status:
+	case refused && e.seen != nil && e.seen.Outcome == recording.Accepted && e.seen.Evidence.Kind == recording.Status:
 		c.decide(c.line, c.attempt.ID, recording.Unknown, evidence,
 			"The browser's request was taken and the server's was refused: the browser may be signed in to the platform as somebody else. "+v.detail)
 	case refused:
 		c.decide(c.line, c.attempt.ID, v.outcome, evidence, v.detail)
 	case e.seen != nil:
-		c.decide(c.line, c.attempt.ID, e.seen.Outcome, e.seen.evidence(), e.seen.detail(c.attempt.Action))
+		c.join(c.line, c.attempt, v, *e.seen)
 	}
 	// Else the browser's report, or the deadline, has the last word.
+}
+
+// join settles a combined pause of which the server has nothing definite to say by what the browser saw. The line is locked.
+func (d *Dispatcher) join(l *line, a recording.Attempt, v verdict, r Report) (recording.Attempt, error) {
+	if v.outcome == recording.Unknown && r.Outcome.KeepsState() {
+		return d.decide(l, a.ID, recording.Unknown, &v.evidence, "The browser couldn't, and what the server asked for may have worked. "+v.detail)
+	}
+	return d.decide(l, a.ID, r.Outcome, r.evidence(), r.detail(a.Action))
 }
 
 func ms(d time.Duration) int { return int(d / time.Millisecond) }

@@ -148,7 +148,7 @@ type entry struct {
 	patience  *time.Timer // until it is answered, after the platform's answer
 	seen      *Report     // what the browser saw of a pause that the server carries out too
 	combined  bool        // the server carries it out too
-	carried   bool        // and has had its say
+	carried   *verdict    // what the server had to say
 }
 
 func newEntry(body any, forced bool) *entry {
@@ -383,7 +383,10 @@ func (d *Dispatcher) Report(_ context.Context, agent Agent, id string, report Re
 	if a.Route != recording.RouteSession && report.Outcome != recording.Attested {
 		return recording.Attempt{}, ErrNotYours
 	}
-	if e := l.entries[id]; e.combined && !e.carried && !a.Settled() && report.Outcome != recording.Attested {
+	if e := l.entries[id]; e.combined && !a.Settled() && report.Outcome != recording.Attested {
+		if e.carried != nil {
+			return d.join(l, a, *e.carried, report)
+		}
 		// The server is asking the platform: what the browser saw isn't the last word.
 		e.seen = &report
 		a, err := l.timeline.Decide(id, report.Outcome, report.evidence(), report.detail(a.Action), time.Now().UTC(), false)
