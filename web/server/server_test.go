@@ -173,8 +173,11 @@ func TestAnActionUnderWayIsRecordedAndAnswered(t *testing.T) {
 }
 
 func TestADemoIsNotReachedByAnothersName(t *testing.T) {
-	m, _ := start(t, configuration, "")
-	for host, status := range map[string]int{"panel.localhost:8080": 200, "rebound.evil.example": 421} {
+	m, log := start(t, strings.Replace(configuration, "identity:", "public_url: https://trial.offrecord.example\nidentity:", 1), "")
+	if text := log.String(); !strings.Contains(text, `"level":"WARN"`) || !strings.Contains(text, "DANGER: demo") || !strings.Contains(text, `"configuration_line":5`) {
+		t.Errorf("a demo under a public name isn't warned of: %s", text)
+	}
+	for host, status := range map[string]int{"panel.localhost:8080": 200, "trial.offrecord.example": 200, "TRIAL.offrecord.example:443": 200, "rebound.evil.example": 421} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", m.URL()+"/login", nil)
 		if err != nil {
 			t.Fatal(err)
