@@ -121,6 +121,8 @@ func (p *tape) Read(context.Context, platform.Target) platform.Reading {
 
 func (p *tape) Check(context.Context) []platform.Finding { return nil }
 
+func (p *tape) Asked() int { p.mu.Lock(); defer p.mu.Unlock(); return p.asked }
+
 func (p *tape) Silent() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.silent }
 
 var vera = dispatch.Agent{Email: "vera@acme.example", Platform: "acme", ID: "462"}
@@ -200,8 +202,8 @@ func TestTheSameOrderIsTheSameAttempt(t *testing.T) {
 		if _, _, err := d.Act(t.Context(), vera, o); !errors.Is(err, dispatch.ErrIDReused) {
 			t.Errorf("another body: %v", err)
 		}
-		if p.asked != 1 {
-			t.Errorf("the platform was asked %d times", p.asked)
+		if p.Asked() != 1 {
+			t.Errorf("the platform was asked %d times", p.Asked())
 		}
 	})
 }
@@ -215,15 +217,15 @@ func TestAPauseNeverWaitsForAResumeAndGoesOnceMoreAfterIt(t *testing.T) {
 		time.Sleep(time.Second)
 		order(d, recording.Pause)
 		synctest.Wait()
-		if p.asked != 2 {
-			t.Fatalf("the pause waited: %d requests", p.asked)
+		if p.Asked() != 2 {
+			t.Fatalf("the pause waited: %d requests", p.Asked())
 		}
 		if s := d.Snapshot(vera).State; s != recording.Pausing {
 			t.Errorf("%q while the resume is under way", s)
 		}
 		time.Sleep(5 * time.Second)
-		if s := d.Snapshot(vera).State; s != recording.Paused || p.asked != 3 || !p.Silent() {
-			t.Errorf("%q after %d requests, silent: %v", s, p.asked, p.Silent())
+		if s := d.Snapshot(vera).State; s != recording.Paused || p.Asked() != 3 || !p.Silent() {
+			t.Errorf("%q after %d requests, silent: %v", s, p.Asked(), p.Silent())
 		}
 	})
 }
@@ -237,8 +239,8 @@ func TestAResumeWaitsForAnOlderPause(t *testing.T) {
 		time.Sleep(time.Second)
 		order(d, recording.Resume)
 		synctest.Wait()
-		if p.asked != 1 {
-			t.Fatalf("the resume overtook the pause: %d requests", p.asked)
+		if p.Asked() != 1 {
+			t.Fatalf("the resume overtook the pause: %d requests", p.Asked())
 		}
 		time.Sleep(5 * time.Second)
 		if s := d.Snapshot(vera).State; s != recording.Recording || p.Silent() {
@@ -335,6 +337,8 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 			}
 			d.Close()
 			<-watched
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			// What was said, against what was true, at every moment that either changed.
 			truth := func(at time.Time) bool {
 				silent := false

@@ -42,8 +42,8 @@ func TestARestartReadsFirstRepeatsAPauseAndNeverAResume(t *testing.T) {
 				if err != nil || a.Outcome != tt.want {
 					t.Errorf("%q, want %q: %s %v", a.Outcome, tt.want, a.Detail, err)
 				}
-				if p.asked != tt.asked {
-					t.Errorf("the platform was asked %d times, want %d", p.asked, tt.asked)
+				if p.Asked() != tt.asked {
+					t.Errorf("the platform was asked %d times, want %d", p.Asked(), tt.asked)
 				}
 				if s := d.Snapshot(vera).State; s.OffTape() && !p.Silent() {
 					t.Errorf("%q while the tape runs", s)
@@ -77,8 +77,8 @@ func TestARestartKeepsTheStateTheHoldsAndTheIDs(t *testing.T) {
 		if isNew || err != nil || a.Outcome != recording.Confirmed {
 			t.Errorf("the same id again: new %v, %q, %v", isNew, a.Outcome, err)
 		}
-		if p.asked != 0 {
-			t.Errorf("the platform was asked %d times", p.asked)
+		if p.Asked() != 0 {
+			t.Errorf("the platform was asked %d times", p.Asked())
 		}
 	})
 }
