@@ -22,11 +22,12 @@ type front struct {
 	address string
 	tls     func() *http.Server
 
-	mu     sync.Mutex
-	server *http.Server
-	gates  map[string]chan struct{} // by a part of the path; closed when let go
-	header func(path string, h http.Header)
-	bodied map[string][]string // what was posted, by path
+	mu      sync.Mutex
+	server  *http.Server
+	gates   map[string]chan struct{} // by a part of the path; closed when let go
+	header  func(path string, h http.Header)
+	refused string
+	bodied  map[string][]string // what was posted, by path
 }
 
 // newFront puts a front before the stage; the stage's address is the front's from now on.
@@ -83,7 +84,12 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request) {
 			gate = g
 		}
 	}
+	refused := f.refused != "" && strings.Contains(r.URL.Path, f.refused)
 	f.mu.Unlock()
+	if refused {
+		http.NotFound(w, r)
+		return
+	}
 	if gate != nil {
 		select {
 		case <-gate:
@@ -138,4 +144,11 @@ func (f *front) back() {
 	defer f.mu.Unlock()
 	f.server = f.tls()
 	go f.server.ServeTLS(ln, "", "")
+}
+
+// refuse answers 404 to every path with this part.
+func (f *front) refuse(part string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refused = part
 }
