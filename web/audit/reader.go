@@ -289,7 +289,7 @@ func (r *Reader) newestCheckpoint(ctx context.Context) ([]byte, error) {
 
 var csvHeader = []string{"seq", "time", "kind", "agent", "by", "role", "peer", "client", "platform", "call", "attempt", "action", "route", "transport",
 	"origin", "outcome", "state", "evidence", "evidence_after_ms", "http_status", "reason", "detail", "platform_status", "request_id", "requested_at",
-	"auto_resume_at", "count"}
+	"auto_resume_at", "count", "sent_as"}
 
 // CSV writes what the filter chooses as a table for spreadsheets, newest first and without a limit. It is a view and proves
 // nothing; Export is what is verified.
@@ -329,7 +329,7 @@ func (e Entry) row() []string {
 	}
 	row := []string{number(e.Seq), l.Time, string(l.Kind), l.Agent, l.By, string(l.Role), l.Peer, string(l.Client), l.Platform, l.Call, l.Attempt,
 		string(l.Action), string(l.Route), string(l.Transport), string(l.Origin), string(l.Outcome), string(l.State), string(kind), number(int64(after)),
-		number(int64(status)), l.Reason, l.Detail, l.PlatformStatus, l.Request, l.RequestedAt, l.AutoResumeAt, number(l.Count)}
+		number(int64(status)), l.Reason, l.Detail, l.PlatformStatus, l.Request, l.RequestedAt, l.AutoResumeAt, number(l.Count), string(l.SentAs)}
 	for i := range row {
 		row[i] = cell(row[i])
 	}

@@ -151,6 +151,7 @@ type Record struct {
 	Attempt  uuid.UUID
 
 	Action         recording.Action
+	SentAs         recording.Action // what the platform was told, where that isn't Action
 	Route          recording.Route
 	Transport      recording.Transport
 	Origin         recording.Origin
@@ -174,8 +175,8 @@ func OfAttempt(a recording.Attempt) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("attempt id: %w", err)
 	}
-	r := Record{Kind: AttemptSeen, Agent: NewID(a.Agent), Platform: NewText(a.Platform), Call: NewID(a.Call), Attempt: id,
-		Action: a.Action, Route: a.Route, Transport: a.Transport, Origin: a.Origin, Outcome: a.Outcome, State: a.State, Evidence: a.Evidence,
+	r := Record{Kind: AttemptSeen, Agent: NewID(a.Agent), By: NewID(a.By), Platform: NewText(a.Platform), Call: NewID(a.Call), Attempt: id,
+		Action: a.Action, SentAs: a.SentAs, Route: a.Route, Transport: a.Transport, Origin: a.Origin, Outcome: a.Outcome, State: a.State, Evidence: a.Evidence,
 		Reason: NewText(a.Reason), Detail: NewText(a.Detail), PlatformStatus: NewText(a.PlatformStatus), RequestedAt: a.RequestedAt}
 	if a.AutoResumeAt != nil {
 		r.AutoResumeAt = *a.AutoResumeAt
@@ -196,7 +197,7 @@ func (r Record) AsAttempt() (recording.Attempt, bool) {
 	default:
 		return recording.Attempt{}, false
 	}
-	a := recording.Attempt{ID: r.Attempt.String(), Action: r.Action, Agent: r.Agent.s, Platform: r.Platform.s, Call: r.Call.s, Route: r.Route,
+	a := recording.Attempt{ID: r.Attempt.String(), Action: r.Action, SentAs: r.SentAs, By: r.By.s, Agent: r.Agent.s, Platform: r.Platform.s, Call: r.Call.s, Route: r.Route,
 		Transport: r.Transport, Origin: r.Origin, Reason: r.Reason.s, Outcome: r.Outcome, Evidence: r.Evidence, State: r.State, Detail: r.Detail.s,
 		PlatformStatus: r.PlatformStatus.s, RequestedAt: r.RequestedAt}
 	if r.Kind == AttemptDecided {
@@ -248,6 +249,7 @@ type line struct {
 	RequestedAt    string              `json:"requested_at,omitempty"`
 	AutoResumeAt   string              `json:"auto_resume_at,omitempty"`
 	Count          int64               `json:"count,omitempty"`
+	SentAs         recording.Action    `json:"sent_as,omitempty"`
 }
 
 // stamp is RFC 3339 in UTC with a fixed width, so that times sort as texts do.
@@ -277,7 +279,7 @@ func (r Record) seal(identify func(string) string) (line, error) {
 		Client: r.Client, Platform: r.Platform.s, Call: identify(r.Call.s), Action: r.Action, Route: r.Route, Transport: r.Transport,
 		Origin: recording.Origin(NewText(string(r.Origin)).s), Outcome: r.Outcome, State: r.State, Evidence: r.Evidence, Reason: r.Reason.s,
 		Detail: r.Detail.s, PlatformStatus: r.PlatformStatus.s, Request: r.Request.s, RequestedAt: formatTime(r.RequestedAt),
-		AutoResumeAt: formatTime(r.AutoResumeAt), Count: r.Count}
+		AutoResumeAt: formatTime(r.AutoResumeAt), Count: r.Count, SentAs: r.SentAs}
 	if r.Attempt != uuid.Nil {
 		l.Attempt = r.Attempt.String()
 	}
@@ -301,8 +303,11 @@ func (r Record) check() error {
 		recording.Offline, recording.Status, recording.Word, recording.Reported, recording.ReadBack, recording.Silence) {
 		return fmt.Errorf("unknown evidence %q", r.Evidence.Kind)
 	}
-	if r.Action != "" {
-		if _, err := recording.ParseAction(string(r.Action)); err != nil {
+	for _, a := range []recording.Action{r.Action, r.SentAs} {
+		if a == "" {
+			continue
+		}
+		if _, err := recording.ParseAction(string(a)); err != nil {
 			return err
 		}
 	}
@@ -363,7 +368,8 @@ func decodeLine(body []byte) (line, error) {
 func (l line) record() (Record, error) {
 	r := Record{Kind: l.Kind, Agent: ID{l.Agent}, By: ID{l.By}, Role: l.Role, Peer: ID{l.Peer}, Client: l.Client, Platform: Text{l.Platform},
 		Call: ID{l.Call}, Action: l.Action, Route: l.Route, Transport: l.Transport, Origin: l.Origin, Outcome: l.Outcome, State: l.State,
-		Evidence: l.Evidence, Reason: Text{l.Reason}, Detail: Text{l.Detail}, PlatformStatus: Text{l.PlatformStatus}, Request: Text{l.Request}, Count: l.Count}
+		Evidence: l.Evidence, Reason: Text{l.Reason}, Detail: Text{l.Detail}, PlatformStatus: Text{l.PlatformStatus}, Request: Text{l.Request}, Count: l.Count,
+		SentAs: l.SentAs}
 	var err error
 	if l.Attempt != "" {
 		if r.Attempt, err = uuid.Parse(l.Attempt); err != nil {
