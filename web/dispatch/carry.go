@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"regexp"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
@@ -262,11 +263,14 @@ func (c *carrier) target() platform.Target {
 	return platform.Target{Agent: c.agent.Email, AgentID: c.agent.ID, Call: c.line.call(c.attempt.ID)}
 }
 
+// callID is what a platform may call a call: its ids are UUIDs or numbers.
+var callID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+
 // heard takes what a result says besides its outcome.
 func (c *carrier) heard(r platform.Result) {
 	c.line.mu.Lock()
 	defer c.line.mu.Unlock()
-	if r.Call != "" {
+	if callID.MatchString(r.Call) { // a platform may say anything there
 		c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.Call = r.Call })
 	}
 	if r.Before != "" && c.line.stoppedFrom == "" {

@@ -73,17 +73,28 @@ func (p *tape) Act(ctx context.Context, r platform.Request) platform.Result {
 	if w.fate == dropped {
 		return platform.Result{Outcome: recording.Failed, Retry: platform.DidNotAct, Err: errors.New("dropped")}
 	}
-	acts := w.fate == works || w.fate == lost
+	acted := make(chan struct{})
 	time.AfterFunc(w.before, func() {
-		if acts {
+		defer close(acted)
+		switch {
+		case w.fate != works && w.fate != lost:
+		case w.lag == 0:
+			p.set(r.Action)
+		default:
 			time.AfterFunc(w.lag, func() { p.set(r.Action) })
 		}
 	})
-	wait := time.NewTimer(w.before + w.after)
+	gone := platform.Result{Outcome: recording.Unknown, Retry: platform.Harmless, Err: context.DeadlineExceeded}
+	select {
+	case <-ctx.Done():
+		return gone
+	case <-acted:
+	}
+	wait := time.NewTimer(w.after)
 	defer wait.Stop()
 	select {
 	case <-ctx.Done():
-		return platform.Result{Outcome: recording.Unknown, Retry: platform.Harmless, Err: ctx.Err()}
+		return gone
 	case <-wait.C:
 	}
 	switch w.fate {
@@ -274,8 +285,64 @@ func TestAPauseGoesThroughAnOpenBreakerAndAResumeDoesNot(t *testing.T) {
 	})
 }
 
-// TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown runs random intentions against a platform that delays, loses
-// and refuses them, in virtual time. At no moment may the panel call the tape silent while it runs.
+// life is one process: what it asks and writes after its death is lost; what it had asked before isn't.
+type life struct {
+	*tape
+	book *book
+	mu   sync.Mutex
+	dead bool
+}
+
+func (l *life) kill() { l.mu.Lock(); defer l.mu.Unlock(); l.dead = true }
+
+func (l *life) ended() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.dead }
+
+func (l *life) Act(ctx context.Context, r platform.Request) platform.Result {
+	if l.ended() {
+		return platform.Result{Outcome: recording.Failed}
+	}
+	return l.tape.Act(ctx, r)
+}
+
+func (l *life) Begin(_ context.Context, a recording.Attempt) error    { return l.write(a) }
+func (l *life) Complete(_ context.Context, a recording.Attempt) error { return l.write(a) }
+
+func (l *life) write(a recording.Attempt) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return errors.New("dead")
+	}
+	l.book.write(a)
+	return nil
+}
+
+// book is a journal that outlives its writer: the newest word on each attempt, in the order of their beginning.
+type book struct {
+	mu       sync.Mutex
+	attempts []recording.Attempt
+}
+
+func (b *book) write(a recording.Attempt) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, x := range b.attempts {
+		if x.ID == a.ID {
+			b.attempts[i] = a
+			return
+		}
+	}
+	b.attempts = append(b.attempts, a)
+}
+
+func (b *book) read() []recording.Attempt {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]recording.Attempt(nil), b.attempts...)
+}
+
+// TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown runs random intentions, and restarts by kill, against a
+// platform that delays, loses and refuses them, in virtual time. At no moment may the panel call the tape silent while it runs.
 func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) {
 	known, unknown, asked := 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -295,40 +362,58 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 		}
 		type wish struct {
 			after  time.Duration
-			action recording.Action
+			action recording.Action // empty: the server is killed and started anew
 		}
 		var wishes []wish
 		for range rapid.IntRange(1, 10).Draw(rt, "wishes") {
-			wishes = append(wishes, wish{time.Millisecond + duration("wait", 6*time.Second), rapid.SampledFrom([]recording.Action{recording.Pause, recording.Resume}).Draw(rt, "action")})
+			wishes = append(wishes, wish{time.Millisecond + duration("wait", 6*time.Second), rapid.SampledFrom([]recording.Action{recording.Pause, recording.Resume, recording.Pause, recording.Resume, ""}).Draw(rt, "action")})
 		}
 		var failure string
 		synctest.Test(t, func(t *testing.T) {
-			d := dispatch.New(upstream(p))
-			var mu sync.Mutex
 			type said struct {
 				at    time.Time
 				state recording.State
 			}
+			var mu sync.Mutex
 			var saids []said
-			w := d.Watch(vera, 0)
-			watched := make(chan struct{})
-			go func() {
-				defer close(watched)
-				for e := range w.Events() {
-					if e.State != nil {
+			var watching sync.WaitGroup
+			journal := new(book)
+			begin := func() (*dispatch.Dispatcher, *life) {
+				l := &life{tape: p, book: journal}
+				o := upstream(l)
+				o.Journal = l
+				d := dispatch.New(o)
+				d.Restore(journal.read(), func(string) (dispatch.Agent, bool) { return vera, true })
+				w := d.Watch(vera, 0)
+				watching.Go(func() {
+					for e := range w.Events() {
 						mu.Lock()
-						saids = append(saids, said{time.Now(), e.State.State})
+						if e.State != nil && !l.ended() {
+							saids = append(saids, said{time.Now(), e.State.State})
+						}
 						mu.Unlock()
 					}
-				}
-			}()
+				})
+				return d, l
+			}
+			d, l := begin()
+			want := recording.Action("")
 			for _, w := range wishes {
 				time.Sleep(w.after)
-				order(d, w.action)
+				if w.action != "" {
+					want = w.action
+					order(d, w.action)
+					continue
+				}
+				l.kill()
+				go d.Close()
+				mu.Lock()
+				saids = append(saids, said{time.Now(), recording.StateUnknown}) // the panel says that it is reconnecting
+				mu.Unlock()
+				d, l = begin()
 			}
 			time.Sleep(time.Minute)
 			last := d.Snapshot(vera).State
-			want := wishes[len(wishes)-1].action
 			switch {
 			case last == recording.Paused && !p.Silent(), last == recording.Recording && p.Silent():
 				failure = fmt.Sprintf("it ends with %q, silent: %v", last, p.Silent())
@@ -336,7 +421,7 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 				failure = fmt.Sprintf("it ends with %q after %s, silent: %v", last, want, p.Silent())
 			}
 			d.Close()
-			<-watched
+			watching.Wait()
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			// What was said, against what was true, at every moment that either changed.

@@ -35,6 +35,9 @@ func (d *Dispatcher) Restore(attempts []recording.Attempt, agent func(email stri
 			l.entries[a.ID] = e
 			l.timeline.Add(a)
 			l.forget()
+			if x, ok := mayStillAct(a, time.Now()); ok {
+				l.loose = append(l.loose, x)
+			}
 		}
 		l.mu.Unlock()
 	}
@@ -53,6 +56,16 @@ func (d *Dispatcher) Restore(attempts []recording.Attempt, agent func(email stri
 		}
 		l.mu.Unlock()
 	}
+}
+
+// mayStillAct is what a restored attempt may have on its way to the platform. How it was decided isn't enough to tell: a try of
+// it that was lost with the server, or with the one before, may still arrive.
+func mayStillAct(a recording.Attempt, now time.Time) (loose, bool) {
+	x := loose{silences: a.Action.Silences(), until: now.Add(lateness), lost: true}
+	if a.Settled() {
+		x.until = a.DecidedAt.Add(lateness)
+	}
+	return x, a.Route == recording.RouteServer && x.until.After(now)
 }
 
 // takeUp goes on with an attempt that was undecided. The line is locked.
@@ -101,8 +114,9 @@ func (c *carrier) find(ctx context.Context) {
 		}
 		break
 	}
+	contested, _ := c.line.contested(c.attempt.Action.Silences())
 	switch {
-	case reading.State != "" && ability.Shows(c.attempt.Action, reading.State):
+	case reading.State != "" && ability.Shows(c.attempt.Action, reading.State) && !contested:
 		c.settle(verdict{outcome: recording.Confirmed, evidence: recording.Evidence{Kind: recording.ReadBack, AfterMS: ms(time.Since(began))}, said: reading.Said})
 	case c.attempt.Action.Silences():
 		c.run(ctx)
