@@ -79,9 +79,14 @@
     if (control) doc.querySelector(`[data-control="${CSS.escape(control)}"]`)?.focus({preventScroll: true});
   }
 
-  // What the program will ask for first is asked for while it loads, and can be taken once. Here only the transport counts.
-  let route = fetch('/api/v1/route', {credentials: 'same-origin', cache: 'no-store'}), configured = 'auto';
-  route.then(r => r.clone().json()).then(r => { configured = r.session.transport; }).catch(() => {});
+  // What the program will ask for first is asked for while it loads, and can be taken once. Here only the
+  // transport counts, and which actions the server carries out itself: they need no window.
+  let route = fetch('/api/v1/route', {credentials: 'same-origin', cache: 'no-store'}), configured = 'auto', served = [];
+  route.then(r => r.clone().json()).then(r => {
+    if (!r.session || r.routes[0] === 'server') served = ['pause', 'resume'];
+    else if (r.combine) served = ['resume'];
+    configured = r.session?.transport ?? 'iframe';
+  }).catch(() => {});
   window.offrecordRoute = () => { const taken = route; route = null; return taken; };
 
   // Native presses.
@@ -109,7 +114,7 @@
     const now = performance.now();
     if (flying?.action === action && now - flying.at < (flying.done ? doubleClick : patience)) { e.preventDefault(); return; }
     const f = {action, id: crypto.randomUUID(), at: now};
-    const popup = f.popup = configured === 'popup' || configured !== 'iframe' && cookie('offrecord_tpc') === 'blocked';
+    const popup = f.popup = !served.includes(action) && (configured === 'popup' || configured !== 'iframe' && cookie('offrecord_tpc') === 'blocked');
     field(form, 'id', f.id);
     field(form, 'transport', popup ? 'popup' : 'iframe');
     lastPress = now;
@@ -164,7 +169,12 @@
   function listen() {
     if (source || !native()) return;
     source = new EventSource('/api/v1/events');
-    for (const type of ['state', 'attempt']) source.addEventListener(type, refresh);
+    for (const type of ['state', 'attempt']) source.addEventListener(type, e => { landed(e); refresh(); });
+  }
+  // What the server carried out answers the frame with nothing at all, so only the server's word ends the press.
+  function landed(e) {
+    const told = JSON.parse(e.data), a = e.type === 'state' ? told.attempt : told;
+    if (a?.route === 'server' && a.decided_at && a.id === flying?.id) flying.done = true;
   }
   async function refresh() {
     stale = true;
