@@ -63,7 +63,7 @@ func photograph(ctx context.Context, profile string, at map[string]string) (pict
 
 	// The narrow picture is the same moment in the dark.
 	bill.dark()
-	narrow := bill.picture(".panel", ".attempts")
+	narrow := bill.picture(".panel", ".panel")
 
 	// Becky, by the server.
 	becky := b.tab(panelWidth, 900)
