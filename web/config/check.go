@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -26,7 +27,6 @@ const (
 	defaultTry       = 5 * time.Second
 	defaultAttempt   = 15 * time.Second
 	defaultRetention = 8760 * time.Hour // 12 months, PCI DSS 10.5.1
-	defaultStore     = "sqlite:offrecord.db"
 )
 
 // plain is a name that is safe in a URL's path, a log and a page alike.
@@ -80,14 +80,28 @@ func (p *parser) checkListener(c *Config) {
 }
 
 func (p *parser) checkStore(c *Config) {
-	if c.Store == "" {
-		c.Store = defaultStore
-	}
-	if name, ok := strings.CutPrefix(c.Store, "sqlite:"); !ok || name == "" {
-		if postgres := "postgres://"; strings.HasPrefix(c.Store, postgres) {
+	if c.Store != "" {
+		name, ok := strings.CutPrefix(c.Store, "sqlite:")
+		switch {
+		case ok && name != "":
+			c.StoreFile = p.resolve(name)
+		case strings.HasPrefix(c.Store, "postgres://"):
 			p.at("store", "postgres isn't supported by this version: write sqlite: and a file name.")
-		} else {
+		default:
 			p.at("store", "store must be sqlite: and a file name.")
+		}
+		beside := strings.TrimSuffix(c.StoreFile, ".db")
+		c.Spool = p.resolve(cmp.Or(c.Spool, beside+".spool"))
+		c.Audit.SigningKeyFile = p.resolve(cmp.Or(c.Audit.SigningKeyFile, beside+".key"))
+		if c.Audit.CheckpointFile != "" {
+			c.Audit.CheckpointFile = p.resolve(c.Audit.CheckpointFile)
+		}
+		used := map[string]string{}
+		for _, f := range []struct{ key, name string }{{"store", c.StoreFile}, {"spool", c.Spool}, {"audit.signing_key_file", c.Audit.SigningKeyFile}, {"audit.checkpoint_file", c.Audit.CheckpointFile}} {
+			if other, taken := used[f.name]; taken && f.name != "" {
+				p.at(f.key, fmt.Sprintf("%s and %s are the same file: give each its own.", f.key, other))
+			}
+			used[f.name] = f.key
 		}
 	}
 	switch {
@@ -95,9 +109,6 @@ func (p *parser) checkStore(c *Config) {
 		c.Retention = defaultRetention
 	case c.Retention < 24*time.Hour:
 		p.at("retention", "retention must be at least 24h: PCI DSS asks for 8760h, 12 months.")
-	}
-	if a := c.Audit; a != nil && a.SigningKeyFile != "" {
-		a.SigningKey = p.secretFile("audit.signing_key_file", a.SigningKeyFile)
 	}
 	if a := c.Alerts; a != nil {
 		if a.Webhook.IsZero() {
@@ -352,9 +363,12 @@ func (p *parser) warnings(c *Config) []Finding {
 			warn("identity.demo", "DANGER: demo believes whoever says an address, and trusted_proxies pass others on to it: whoever reaches them can pause and resume as any agent. Use it for a trial with nobody's real calls only.")
 		}
 	}
-	for _, key := range []string{"store", "spool", "retention", "audit"} {
-		if p.given(key) {
-			warn(key, key+" isn't supported by this version: attempts are kept in memory only.")
+	if c.Store == "" {
+		warn("", "There is no store: attempts are kept in memory only, and forgotten when the server ends. Write store: sqlite:offrecord.db.")
+		for _, key := range []string{"spool", "retention", "audit"} {
+			if p.given(key) {
+				warn(key, key+" does nothing without store.")
+			}
 		}
 	}
 	if p.given("alerts") {

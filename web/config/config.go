@@ -24,16 +24,19 @@ type Config struct {
 	TLS            *TLS           `yaml:"tls"`
 	TrustedProxies []netip.Prefix `yaml:"-"`
 	Proxies        []string       `yaml:"trusted_proxies"`
-	Store          string         `yaml:"store"`
-	Spool          string         `yaml:"spool"`
+	Store          string         `yaml:"store"` // sqlite: and a file's name; without one, attempts are kept in memory only
+	StoreFile      string         `yaml:"-"`     // its path
+	Spool          string         `yaml:"spool"` // where records go while the store can't be written
 	Retention      time.Duration  `yaml:"retention"`
-	Audit          *Audit         `yaml:"audit"`
+	Audit          Audit          `yaml:"audit"`
 	Alerts         *Alerts        `yaml:"alerts"`
 	EmbedOrigins   []string       `yaml:"embed_origins"` // origins such as https://acme.my.salesforce.com
 	Identity       Identity       `yaml:"identity"`
 	Platforms      []Platform     `yaml:"platforms"`
 	Agents         []Agent        `yaml:"agents"`
 
+	// Digest is the SHA-256 of the file's bytes, in hexadecimal: it tells one configuration from another.
+	Digest string `yaml:"-"`
 	// Warnings are what is allowed and dangerous, or configured and not done by this version: a sentence or two with its line
 	// each.
 	Warnings []Finding `yaml:"-"`
@@ -47,10 +50,9 @@ type TLS struct {
 
 // Audit is how the log of attempts is kept.
 type Audit struct {
-	SigningKeyFile  string        `yaml:"signing_key_file"`
-	SigningKey      secret.String `yaml:"-"`
-	CheckpointFile  string        `yaml:"checkpoint_file"`
-	HashIdentifiers bool          `yaml:"hash_identifiers"`
+	SigningKeyFile  string `yaml:"signing_key_file"` // made if it isn't there
+	CheckpointFile  string `yaml:"checkpoint_file"`  // empty: checkpoints are in the store only
+	HashIdentifiers bool   `yaml:"hash_identifiers"`
 }
 
 // Alerts is who is told when something needs a person.

@@ -27,6 +27,7 @@ platforms:
     action_token_file: token
 agents:
   - {email: bill@acme.example, platform: acme}
+store: sqlite:offrecord.db
 `
 
 // environment has a directory with the files token, empty, cert.pem and key.pem, and the variable TOKEN.
@@ -122,8 +123,13 @@ agents:
 		t.Fatal(err)
 	}
 	if c.Platforms[0].Timeouts.Try != 3*time.Second || c.Platforms[1].ClientSecret.Reveal() != canary || c.Platforms[2].AccessKeySecret.Reveal() != canary ||
-		!c.Secure() || c.Audit.SigningKey.Reveal() != canary || c.Alerts.Key.Reveal() != canary || !c.Audit.HashIdentifiers {
+		!c.Secure() || c.Alerts.Key.Reveal() != canary || !c.Audit.HashIdentifiers {
 		t.Errorf("%+v", c)
+	}
+	for name, path := range map[string]string{"offrecord.db": c.StoreFile, "offrecord.spool": c.Spool, "token": c.Audit.SigningKeyFile, "checkpoints": c.Audit.CheckpointFile} {
+		if !filepath.IsAbs(path) || filepath.Base(path) != name {
+			t.Errorf("%s is at %q", name, path)
+		}
 	}
 	// What isn't done is said, one line each.
 	warned := map[string]bool{}
@@ -134,7 +140,7 @@ agents:
 		word, _, _ := strings.Cut(w.Text, " ")
 		warned[word] = true
 	}
-	for _, key := range []string{"store", "spool", "retention", "audit", "alerts", "embed_origins", "max_pause", "on_max_pause", "max_extensions"} {
+	for _, key := range []string{"alerts", "embed_origins", "max_pause", "on_max_pause", "max_extensions"} {
 		if !warned[key] {
 			t.Errorf("no warning of %s: %v", key, c.Warnings)
 		}
@@ -206,7 +212,8 @@ func TestWhatIsRefused(t *testing.T) {
 		{"any origin", "identity:", "embed_origins: ['https://*.example']\nidentity:", 2, "no more"},
 		{"an origin in plain http", "identity:", "embed_origins: [http://crm.example]\nidentity:", 2, "loopback only"},
 		{"a short retention", "identity:", "retention: 1h\nidentity:", 2, "at least 24h"},
-		{"another store", "identity:", "store: postgres://x\nidentity:", 2, "isn't supported"},
+		{"a spool that is the store", "store:", "spool: offrecord.db\nstore:", 11, "are the same file"},
+		{"another store", "sqlite:offrecord.db", "postgres://x", 11, "isn't supported"},
 		{"nobody can log in", "identity: {demo: true}", "identity: {}", 2, "Nobody could log in"},
 		{"a log-in that isn't there yet", "{demo: true}", "{oidc: {issuer: https://id.example, client_id: x, client_secret_file: token}}", 2, "isn't supported by this version"},
 		{"an embed token", "{demo: true}", "{embed_jwt: {issuer: x, audience: y, secret_file: token}}", 2, "isn't supported by this version"},
@@ -269,6 +276,7 @@ platforms:
 agents:
   - {email: vera@emea.example, platform: emea, agent_id: "17"}
   - {email: nico@cx.example, platform: cx, agent_id: "4711"}
+store: sqlite:offrecord.db
 `
 
 func TestTheOtherKinds(t *testing.T) {
@@ -319,6 +327,7 @@ func TestWhatIsDangerousIsSaid(t *testing.T) {
 	}{
 		{"the demo under a public name", good, "identity:", "public_url: https://offrecord.example\nidentity:", 3, "no loopback name"},
 		{"the demo behind a proxy", good, "identity:", "trusted_proxies: [10.0.0.0/8]\nidentity:", 3, "trusted_proxies"},
+		{"no store", good, "store: sqlite:offrecord.db\n", "", 1, "kept in memory only"},
 		{"an agent who can't be found", others, `, agent_id: "17"`, "", 17, "without agent_id"},
 		{"two people of one agent", others, "  - {email: nico", "  - {email: vik@emea.example, platform: emea, agent_id: \"17\"}\n  - {email: nico", 18, "on line 17"},
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -79,6 +80,7 @@ func Parse(text []byte, env Environment) (*Config, error) {
 		slices.SortStableFunc(p.findings, func(a, b Finding) int { return cmp.Compare(a.Line, b.Line) })
 		return nil, slices.Compact(p.findings)
 	}
+	c.Digest = fmt.Sprintf("%x", sha256.Sum256(text))
 	return c, nil
 }
 
