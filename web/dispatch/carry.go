@@ -302,7 +302,7 @@ func (c *carrier) poll(ctx context.Context, began time.Time, result platform.Res
 		}
 		gap = min(gap*8/5, pollMost)
 		target := c.target()
-		if result.Call != "" {
+		if callID.MatchString(result.Call) {
 			target.Call = result.Call
 		}
 		reading := c.read(ctx, target)

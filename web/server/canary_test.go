@@ -94,8 +94,8 @@ func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case isToken:
 		fmt.Fprintf(w, `{"error":"invalid_client","error_description":%s,"error_uri":%s}`, quoted, quoted)
 	case shape:
-		fmt.Fprintf(w, `{"status":%s,"message":%s,"currentCallGuid":"c9","recordingStatus":%s,"recordingStatusToAgent":%s,"statusReason":%s,"contactId":"c9"}`,
-			quoted, quoted, quoted, quoted, quoted)
+		fmt.Fprintf(w, `{"status":%s,"message":%s,"currentCallGuid":%s,"recordingStatus":%s,"recordingStatusToAgent":%s,"statusReason":%s,"contactId":%s}`,
+			quoted, quoted, quoted, quoted, quoted, quoted, quoted)
 	default:
 		io.WriteString(w, heard)
 	}
