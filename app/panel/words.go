@@ -138,9 +138,9 @@ func newest(v View, match func(recording.Attempt) bool) (found recording.Attempt
 	return found, ok
 }
 
-// over reports whether the attempt belongs to a call that has ended. An attempt whose call isn't known belongs to this one.
+// over reports whether the attempt belongs to a call that has ended. An attempt belongs to this one where either isn't known.
 func over(a recording.Attempt, s recording.Snapshot) bool {
-	if a.Call != "" && a.Call != s.Call {
+	if a.Call != "" && s.Call != "" && a.Call != s.Call { // the platform may know the call where the CRM didn't name it
 		return true
 	}
 	if s.State != recording.Idle || !a.Settled() {

@@ -367,3 +367,17 @@ func server(action recording.Action, outcome recording.Outcome, kind recording.E
 	return recording.Attempt{ID: "1", Action: action, Route: recording.RouteServer, Outcome: outcome, Evidence: &recording.Evidence{Kind: kind, HTTPStatus: status},
 		PlatformStatus: said, Detail: detail, RequestedAt: noon, DecidedAt: &noon}
 }
+
+// TestACallThatOnlyThePlatformKnows: an attempt isn't another call's because the CRM said nothing of this one.
+func TestACallThatOnlyThePlatformKnows(t *testing.T) {
+	a := recording.Attempt{ID: "1", Action: recording.Pause, Route: recording.RouteServer, Outcome: recording.Accepted, Call: "c1", RequestedAt: noon,
+		Evidence: &recording.Evidence{Kind: recording.Status, HTTPStatus: 202}}
+	v := View{PlatformKind: "vonage", Link: Live, Now: noon, Attempts: []recording.Attempt{a}, Snapshot: recording.Snapshot{State: recording.Pausing, Since: noon, AsOf: noon, Attempt: &a}}
+	if got, want := Say(v).Line, "Vonage took the request and is carrying it out. Its effect is not seen yet."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	v.Snapshot.Call = "c2"
+	if got, want := Say(v).Line, "A pause is wanted, and none is confirmed."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -166,9 +166,23 @@
 
   // The native panel's words follow the server while there is no program.
   let source = null, fetching = false, stale = false;
+  // They are shown as present only while it is heard: without data-live the style sheet shows the hero that claims nothing.
+  let heard = false;
+  function hear(yes) {
+    heard = yes;
+    if (yes) refresh(); else panel()?.removeAttribute('data-live');
+  }
+  addEventListener('offline', () => hear(false));
   function listen() {
     if (source || !native()) return;
     source = new EventSource('/api/v1/events');
+    source.onopen = () => hear(true);
+    source.onerror = () => {
+      hear(false);
+      if (source?.readyState !== EventSource.CLOSED) return; // it is mended by itself
+      source = null;
+      setTimeout(listen, 5000);
+    };
     for (const type of ['state', 'attempt']) source.addEventListener(type, e => { landed(e); refresh(); });
   }
   // What the server carried out answers the frame with nothing at all, so only the server's word ends the press.
@@ -193,6 +207,7 @@
     if (!drawn || !native()) return;
     const control = focused();
     drawn.dataset.native = why;
+    if (heard) drawn.dataset.live = '';
     root.replaceChildren(drawn);
     refocus(control);
   }
