@@ -122,5 +122,6 @@ func (a *API) call(w http.ResponseWriter, r *request) error {
 	if err := a.Dispatcher.SetCall(r.Context(), r.agent(), body.Call, body.Event); err != nil {
 		return err
 	}
+	a.noteCall(r, body.Call, string(body.Event))
 	return answer(w, http.StatusOK, a.Dispatcher.Snapshot(r.agent()))
 }

@@ -74,6 +74,8 @@ type Options struct {
 	Host func(string) bool
 	// Ready says why the server can't serve yet; optional.
 	Ready func() error
+	// Audit is the log of who asked for what; optional: without it there is none.
+	Audit Audit
 	// TrustedProxies may say by X-Forwarded-For where a request comes from; optional.
 	TrustedProxies []netip.Prefix
 	// Observe is told of every answer, by route and not by address; optional.
@@ -130,9 +132,10 @@ func (a *API) Close() { a.finish.Do(func() { close(a.done) }) }
 type access int
 
 const (
-	anyone   access = iota
-	signedIn        // anyone with a session
-	agents          // with a session, and a platform to act on
+	anyone      access = iota
+	signedIn           // anyone with a session
+	agents             // with a session, and a platform to act on
+	supervisors        // with a session, and a role above the agents'
 )
 
 // route is one line of the table.
@@ -175,6 +178,8 @@ func table() []route {
 		{method: post, pattern: "/api/v1/attempts/{id}/outcome", who: agents, handle: (*API).outcome},
 		{method: post, pattern: "/api/v1/actions", who: signedIn, within: actTime, handle: (*API).act},
 		{method: post, pattern: "/api/v1/calls", who: agents, handle: (*API).call},
+		{method: get, pattern: "/api/v1/audit", who: supervisors, handle: (*API).audit},
+		{method: get, pattern: "/api/v1/audit.csv", who: supervisors, within: assetTime, handle: (*API).auditCSV},
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
 		{method: get, pattern: site.Prefix + "{name}", who: anyone, within: assetTime, handle: (*API).asset},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"offrecord/web/audit"
 	"offrecord/web/identity"
 	"offrecord/web/site"
 )
@@ -39,12 +40,14 @@ func (a *API) begin(r *request) (string, error) {
 		case errors.As(err, &large):
 			return "", err
 		case errors.Is(err, identity.ErrRefused):
+			a.noteSignIn(r, email, true)
 			return "", &problem{http.StatusUnauthorized, codeUnauthenticated, "The log-in was refused. Try again, or ask who runs this server."}
 		}
 		return "", invalid("The log-in couldn't be read; /api/v1/openapi.json describes it.")
 	}
 	who, ok := a.Directory.Find(email)
 	if !ok {
+		a.noteSignIn(r, email, true)
 		return "", &problem{http.StatusUnauthorized, codeUnauthenticated, "This address isn't known here. Check it, or ask who runs this server to add it."}
 	}
 	var presented string
@@ -52,6 +55,7 @@ func (a *API) begin(r *request) (string, error) {
 		presented = cookie.Value
 	}
 	r.principal = who
+	a.noteSignIn(r, who.Email, false)
 	return a.Sessions.Begin(who, presented), nil
 }
 
@@ -117,6 +121,9 @@ func (a *API) logoutForm(w http.ResponseWriter, r *request) error {
 }
 
 func (a *API) end(w http.ResponseWriter, r *request) {
+	if r.principal.Email != "" {
+		a.note(r, audit.Record{Kind: audit.SignOut})
+	}
 	a.Sessions.End(r.token)
 	http.SetCookie(w, a.cookie("", 0))
 }

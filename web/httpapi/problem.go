@@ -41,6 +41,7 @@ func (p *problem) Error() string { return string(p.code) + ": " + p.detail }
 var (
 	errUnauthenticated = &problem{http.StatusUnauthorized, codeUnauthenticated, "You are not logged in, or not any more. Log in again."}
 	errNoPlatform      = &problem{http.StatusForbidden, codeForbidden, "You have no platform, so there is no recording of yours. Ask who runs this server to add one."}
+	errNotSupervisor   = &problem{http.StatusForbidden, codeForbidden, "This is for supervisors. Ask one, or ask who runs this server for the role."}
 	errInternal        = &problem{http.StatusInternalServerError, codeInternal, "Something went wrong on our side. Try again; if it stays, tell who runs this server the request's id."}
 )
 
@@ -77,6 +78,9 @@ func (a *API) fail(w http.ResponseWriter, r *request, rt route, err error) {
 	p := asProblem(err)
 	if p == errInternal && err != error(errInternal) {
 		a.Log.Error("a request failed", "route", rt.pattern, "request_id", r.id, "error", err)
+	}
+	if !(p == errUnauthenticated && rt.page && r.Method == http.MethodGet) { // who isn't logged in yet was refused nothing
+		a.refused(r, rt, p)
 	}
 	if rt.page {
 		if p == errUnauthenticated && r.Method == http.MethodGet && rt.pattern == "/{$}" {

@@ -37,6 +37,8 @@ type request struct {
 	principal identity.Principal
 	token     string // the session's, if there is one
 	byCookie  bool
+
+	refusalNoted bool
 }
 
 // serve wraps a route in everything that holds for all of them.
@@ -111,6 +113,10 @@ func (a *API) handle(rt route, w http.ResponseWriter, r *request) error {
 			return errNoPlatform
 		}
 	}
+	if rt.who == supervisors && !r.principal.Role.Supervises() {
+		return errNotSupervisor
+	}
+	r.Request = r.WithContext(context.WithValue(r.Context(), askerKey{}, a.asker(r)))
 	return rt.handle(a, w, r)
 }
 
