@@ -15,6 +15,8 @@
 package audit
 
 import (
+	"offrecord/web/cardnumber"
+
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -193,7 +195,7 @@ func (l *Log) identify(id string) string {
 	if id == "" {
 		return ""
 	}
-	if l.config.HashIdentifiers || len(cardRuns(id)) > 0 || strings.HasPrefix(id, hashedPrefix) {
+	if l.config.HashIdentifiers || len(cardnumber.Find(id)) > 0 || strings.HasPrefix(id, hashedPrefix) {
 		return l.keys.hash(id)
 	}
 	return id

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"offrecord/app/recording"
+	"offrecord/web/cardnumber"
 )
 
 // Kind says what a record tells of. The set is closed: Append refuses any other.
@@ -93,7 +94,7 @@ type Text struct{ s string }
 // NewText makes a text of s: one line of at most 200 characters, with anything that may be a card number replaced by
 // "[card number removed]". It masks rather than refuses, because a record that isn't written is the greater loss.
 func NewText(s string) Text {
-	s = strings.TrimSpace(maskCards(oneLine(s[:min(len(s), 4<<10)]))) // a number that the cut leaves incomplete is none
+	s = strings.TrimSpace(cardnumber.Mask(oneLine(s[:min(len(s), 4<<10)]))) // a number that the cut leaves incomplete is none
 	if utf8.RuneCountInString(s) > maxText {
 		s = strings.TrimSpace(string([]rune(s)[:maxText-1])) + "…"
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"offrecord/app/recording"
+	"offrecord/web/cardnumber"
 	"offrecord/web/platform"
 )
 
@@ -176,7 +177,7 @@ func checkCommon(id string, origin recording.Origin, call, reason string) error 
 	if err := checkText("reason", reason, maxReason); err != nil {
 		return err
 	}
-	if holdsCardNumber(reason) {
+	if len(cardnumber.Find(reason)) > 0 {
 		return InvalidError("reason looks as if it held a card number: leave card data out of it.")
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -187,58 +186,4 @@ func (r Report) detail(action recording.Action) string {
 		return "The platform's window stayed open: read there what it says."
 	}
 	return "It may or may not have worked."
-}
-
-// holdsCardNumber reports whether 13 to 19 digits, written as one group or as several with separators between them, pass the
-// check of ISO/IEC 7812-1 annex B (Luhn).
-func holdsCardNumber(text string) bool {
-	var digits, starts []int // starts: where in digits each group begins
-	inGroup := false
-	for _, r := range text + "x" { // so that the last group ends, too
-		d := digit(r)
-		if d >= 0 {
-			if !inGroup {
-				starts = append(starts, len(digits))
-			}
-			digits, inGroup = append(digits, d), true
-			continue
-		}
-		if inGroup {
-			for _, start := range starts {
-				if n := len(digits) - start; n >= 13 && n <= 19 && luhn(digits[start:]) {
-					return true
-				}
-			}
-		}
-		inGroup = false
-		if !unicode.IsSpace(r) && !unicode.Is(unicode.Pd, r) && !strings.ContainsRune("._/*,", r) {
-			digits, starts = digits[:0], starts[:0]
-		}
-	}
-	return false
-}
-
-// digit is the value of a digit, ASCII or full width, else -1.
-func digit(r rune) int {
-	switch {
-	case r >= '0' && r <= '9':
-		return int(r - '0')
-	case r >= '０' && r <= '９':
-		return int(r - '０')
-	}
-	return -1
-}
-
-func luhn(digits []int) bool {
-	sum := 0
-	for i := range digits {
-		d := digits[len(digits)-1-i]
-		if i%2 == 1 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return sum%10 == 0
 }

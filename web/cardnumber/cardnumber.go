@@ -1,4 +1,6 @@
-package audit
+// Package cardnumber finds what may be a card number in text that people and platforms write, so that it is refused or masked
+// before it is kept. It errs on the side of finding: an id that looks like a card number isn't kept either.
+package cardnumber
 
 import (
 	"slices"
@@ -7,10 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// cardRuns returns the byte ranges of s that may hold a card number: 13 to 19 digits (ISO/IEC 7812-1), in any script, that
-// pass the Luhn check, with at most two spaces, dashes or dots between them. Only whole groups of digits are taken together,
-// so that a long number isn't one by a chance part of it; but within a group of more than 19 any part counts.
-func cardRuns(s string) (runs [][2]int) {
+// Find returns the byte ranges of s that may hold a card number: 13 to 19 digits (ISO/IEC 7812-1), in any script, that pass
+// the check of its annex B (Luhn), with at most two spaces, dashes or other separators between them. Only whole groups of
+// digits are taken together, so that a long number isn't one by a chance part of it; but within a group of more than 19 any
+// part counts.
+func Find(s string) (runs [][2]int) {
 	var digits []byte
 	var groups []int // where each group of digits begins
 	var from, to, gap int
@@ -30,7 +33,7 @@ func cardRuns(s string) (runs [][2]int) {
 				groups = append(groups, len(digits))
 			}
 			digits, gap, to = append(digits, value), 0, i+utf8.RuneLen(r)
-		case len(digits) > 0 && gap < 2 && (r == '.' || unicode.In(r, unicode.Zs, unicode.Pd)):
+		case len(digits) > 0 && gap < 2 && (strings.ContainsRune("._/*,", r) || unicode.In(r, unicode.Zs, unicode.Pd)):
 			gap++
 		default:
 			end()
@@ -91,9 +94,9 @@ func luhn(digits []byte) bool {
 	return sum%10 == 0
 }
 
-// maskCards replaces what may be a card number.
-func maskCards(s string) string {
-	runs := cardRuns(s)
+// Mask replaces what may be a card number.
+func Mask(s string) string {
+	runs := Find(s)
 	if len(runs) == 0 {
 		return s
 	}
