@@ -328,8 +328,12 @@ func (c *Controller) readiness() panel.Readiness {
 	} else if route == nil && (c.noRoute != "" || c.route != nil) {
 		because(why)
 	}
-	if c.heard && !c.view.Snapshot.Ready && c.view.Snapshot.NotReadyBecause != "" {
-		because(c.view.Snapshot.NotReadyBecause)
+	if why := c.view.Snapshot.NotReadyBecause; c.heard && why != "" {
+		if c.view.Snapshot.Ready {
+			note(why) // something is amiss that keeps no pause from going
+		} else {
+			because(why)
+		}
 	}
 	if route != nil {
 		if c.reach == Unreached && c.browser.Online() {

@@ -39,8 +39,12 @@ func AskerOf(ctx context.Context) Asker {
 	return k
 }
 
-// Sign adds the asker to a record.
+// Sign adds the asker to a record; where there is none, the server itself.
 func (k Asker) Sign(r audit.Record) audit.Record {
+	if k == (Asker{}) {
+		r.Client = audit.Server
+		return r
+	}
 	r.Role, r.Peer, r.Client, r.Request = audit.Role(k.who.Role), audit.NewID(k.from), audit.Classify(k.userAgent), audit.NewText(k.requestID)
 	if r.Agent == (audit.ID{}) {
 		r.Agent = audit.NewID(k.who.Email)

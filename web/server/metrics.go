@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"offrecord/app/recording"
+	"offrecord/web/audit"
 	"offrecord/web/config"
 )
 
@@ -55,6 +56,22 @@ func (m *metrics) breaker(platform string, open func() bool) {
 		}
 		return 0
 	}))
+}
+
+// log shows whether the audit log is written, and how much waits in its spool.
+func (m *metrics) log(status func() audit.Status) {
+	gauge := func(name, help string, value func(audit.Status) float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(status()) }))
+	}
+	one := func(err error) float64 {
+		if err != nil {
+			return 1
+		}
+		return 0
+	}
+	gauge("offrecord_audit_store_failing", "1 while the audit log can't be written to its store.", func(s audit.Status) float64 { return one(s.Store) })
+	gauge("offrecord_audit_failing", "1 while the audit log can't be written at all.", func(s audit.Status) float64 { return one(s.Spool) })
+	gauge("offrecord_audit_spooled_records", "Records that wait to be added to the store.", func(s audit.Status) float64 { return float64(s.Spooled) })
 }
 
 // exchanges measures what is asked of a platform.

@@ -32,7 +32,7 @@ type Main struct {
 	Version string
 	// Log is where it writes; nil writes nowhere.
 	Log *slog.Logger
-	// Journal is where attempts are written down; nil keeps them in memory only.
+	// Journal is where attempts are written down instead of the configuration's store.
 	Journal dispatch.Journal
 	// Upstream is how the platforms are reached; the zero value is the system's network and certificates.
 	Upstream upstream.Options
@@ -40,6 +40,7 @@ type Main struct {
 	url, metricsURL string
 	api             *httpapi.API
 	dispatcher      *dispatch.Dispatcher
+	journal         *journal // nil without a store
 	servers         []*http.Server
 	running         sync.WaitGroup
 	failed          chan error
@@ -53,7 +54,7 @@ const (
 )
 
 // Run starts the listeners and returns once they accept connections. Warnings of the configuration are logged.
-func (m *Main) Run(ctx context.Context) error {
+func (m *Main) Run(ctx context.Context) (err error) {
 	if m.Log == nil {
 		m.Log = slog.New(slog.DiscardHandler)
 	}
@@ -69,6 +70,20 @@ func (m *Main) Run(ctx context.Context) error {
 	for name, a := range accounts {
 		platforms[name] = a.asked()
 	}
+	people := directory(m.Config)
+	if m.Config.StoreFile != "" && m.Journal == nil {
+		if m.journal, err = openJournal(ctx, m.Config, m.Log, nil); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				m.journal.Close()
+			}
+		}()
+		m.Journal = m.journal
+		m.journal.loaded(m.Config, m.Version)
+		metrics.log(m.journal.Status)
+	}
 	m.dispatcher = dispatch.New(dispatch.Options{
 		Journal: m.Journal,
 		Log:     m.Log,
@@ -83,6 +98,9 @@ func (m *Main) Run(ctx context.Context) error {
 			if a := accounts[name]; a.server != nil && a.Routes[0] == recording.RouteServer && m.dispatcher.BreakerOpen(name) {
 				return false, "Your platform isn't answering. A pause is sent all the same: make it in the platform's own screen, too."
 			}
+			if m.journal != nil {
+				return m.journal.notice()
+			}
 			return true, ""
 		},
 		Settled: metrics.settled,
@@ -90,6 +108,11 @@ func (m *Main) Run(ctx context.Context) error {
 	for name, a := range accounts {
 		if a.server != nil {
 			metrics.breaker(name, func() bool { return m.dispatcher.BreakerOpen(name) })
+		}
+	}
+	if m.journal != nil {
+		if err := m.journal.restore(ctx, m.dispatcher, acting(people)); err != nil {
+			m.Log.Error("what was asked for before this start couldn't be read, so nothing is known of it", "error", err)
 		}
 	}
 	assets, err := site.New()
@@ -103,11 +126,11 @@ func (m *Main) Run(ctx context.Context) error {
 	if m.Config.Identity.Demo {
 		logins["demo"] = identity.Demo{}
 	}
-	m.api, err = httpapi.New(httpapi.Options{
+	options := httpapi.Options{
 		Log:            m.Log,
 		Version:        m.Version,
 		Secure:         m.Config.Secure(),
-		Directory:      directory(m.Config),
+		Directory:      people,
 		Sessions:       identity.NewSessions(),
 		Platforms:      platforms,
 		Dispatcher:     m.dispatcher,
@@ -118,8 +141,11 @@ func (m *Main) Run(ctx context.Context) error {
 		TrustedProxies: m.Config.TrustedProxies,
 		Host:           hosts(m.Config),
 		Observe:        metrics.answered,
-	})
-	if err != nil {
+	}
+	if m.journal != nil {
+		options.Audit, options.Ready = m.journal, m.journal.ready
+	}
+	if m.api, err = httpapi.New(options); err != nil {
 		return err
 	}
 	m.failed = make(chan error, 2)
@@ -226,5 +252,10 @@ func (m *Main) Close() error {
 		}
 	}
 	m.running.Wait()
+	if m.journal != nil {
+		if err := m.journal.Close(); err != nil {
+			problems = append(problems, fmt.Errorf("closing the audit log: %w", err))
+		}
+	}
 	return errors.Join(problems...)
 }

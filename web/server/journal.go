@@ -1,0 +1,337 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"offrecord/app/recording"
+	"offrecord/web/audit"
+	"offrecord/web/config"
+	"offrecord/web/dispatch"
+	"offrecord/web/httpapi"
+	"offrecord/web/identity"
+)
+
+// journal is the audit log as the dispatcher and the handlers need it.
+type journal struct {
+	*audit.Log
+	slog    *slog.Logger
+	writing sync.WaitGroup // what nobody waits for
+	stop    chan struct{}
+	once    sync.Once
+
+	mu     sync.Mutex
+	askers map[string]httpapi.Asker // who asked for the attempts that aren't decided, by id
+	late   []audit.Record           // outcomes that couldn't be written, oldest first
+	lately bool                     // they are being written
+
+	refusals refusals
+}
+
+const (
+	// askersMost bounds the attempts whose asker is remembered; beyond, an outcome is written without.
+	askersMost = 10_000
+	// lateMost bounds the outcomes that wait for the log in memory; a restart decides those that are lost anew.
+	lateMost = 10_000
+	// lateEvery is how often they are tried again.
+	lateEvery = time.Second
+	// noteTime bounds the wait for the log where nobody else does.
+	noteTime = time.Second
+)
+
+// openJournal opens the log that a configuration names, and makes its signing key if there is none.
+func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now func() time.Time) (*journal, error) {
+	_, err := os.Stat(c.Audit.SigningKeyFile)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	name := "offrecord"
+	if !c.PublicURL.IsZero() {
+		name = c.PublicURL.Hostname()
+	}
+	key, err := audit.LoadKey(c.Audit.SigningKeyFile, name)
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	var sinks []audit.Sink
+	if c.Audit.CheckpointFile != "" {
+		sinks = append(sinks, audit.FileSink(c.Audit.CheckpointFile))
+	}
+	j := &journal{slog: log, stop: make(chan struct{}), askers: map[string]httpapi.Asker{}}
+	j.refusals = refusals{write: func(r audit.Record) { j.writing.Go(func() { j.append(r) }) }}
+	j.Log, err = audit.Open(ctx, audit.Config{Store: c.StoreFile, Spool: c.Spool, Key: key, HashIdentifiers: c.Audit.HashIdentifiers, Sinks: sinks,
+		Retention: c.Retention, OnStatus: func(s audit.Status) { sayHealth(log, s) }, Now: now})
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	if isNew {
+		log.Warn("a signing key for the audit log was made: keep a copy of it in a safe place, and public_key with those who verify", "file", c.Audit.SigningKeyFile, "public_key", j.PublicKey())
+	}
+	if s := j.Status(); s.Store != nil {
+		sayHealth(log, s) // OnStatus heard of it, but perhaps before this log was looked at
+	}
+	return j, nil
+}
+
+func sayHealth(log *slog.Logger, s audit.Status) {
+	for _, p := range []struct {
+		what string
+		err  error
+	}{{"the audit log can't be written to its store; records go to the spool", s.Store}, {"the audit log can't be written at all", s.Spool},
+		{"a checkpoint of the audit log didn't reach every place", s.Checkpoint}, {"the audit log couldn't be pruned", s.Retention}} {
+		if p.err != nil {
+			log.Error(p.what, "error", p.err)
+		}
+	}
+	if s.Store == nil && s.Checkpoint == nil && s.Retention == nil {
+		log.Info("the audit log is written to its store")
+	}
+}
+
+// append writes a record down where nobody waits for it.
+func (j *journal) append(r audit.Record) {
+	ctx, cancel := context.WithTimeout(context.Background(), noteTime)
+	defer cancel()
+	if _, err := j.Append(ctx, r); err != nil {
+		j.slog.Error("a record couldn't be written to the audit log", "kind", r.Kind, "error", err)
+	}
+}
+
+// Begin implements dispatch.Journal.
+func (j *journal) Begin(ctx context.Context, a recording.Attempt) error {
+	r, err := audit.OfAttempt(a)
+	if err != nil {
+		return err
+	}
+	asker := httpapi.AskerOf(ctx)
+	j.mu.Lock()
+	if len(j.askers) < askersMost {
+		j.askers[a.ID] = asker
+	}
+	j.mu.Unlock()
+	_, err = j.Append(ctx, asker.Sign(r))
+	if err != nil && !a.Action.Silences() {
+		j.forget(a.ID) // most likely it is refused
+	}
+	return err
+}
+
+// Complete implements dispatch.Journal. An outcome that can't be written now is written as soon as it can.
+func (j *journal) Complete(ctx context.Context, a recording.Attempt) error {
+	r, err := audit.OfAttempt(a)
+	if err != nil {
+		return err
+	}
+	if asker, ok := j.forget(a.ID); ok {
+		r = asker.Sign(r)
+	}
+	if _, err = j.Append(ctx, r); err != nil {
+		j.later(r)
+	}
+	return err
+}
+
+func (j *journal) forget(id string) (httpapi.Asker, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	asker, ok := j.askers[id]
+	delete(j.askers, id)
+	return asker, ok
+}
+
+// later keeps an outcome until the log can be written again.
+func (j *journal) later(r audit.Record) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.late) < lateMost {
+		j.late = append(j.late, r)
+	}
+	if j.lately {
+		return
+	}
+	j.lately = true
+	j.writing.Go(func() {
+		again := time.NewTicker(lateEvery)
+		defer again.Stop()
+		for {
+			select {
+			case <-again.C:
+				if j.catchUp() {
+					return
+				}
+			case <-j.stop:
+				j.catchUp()
+				return
+			}
+		}
+	})
+}
+
+// catchUp writes what is late and reports whether all was written.
+func (j *journal) catchUp() bool {
+	for {
+		j.mu.Lock()
+		if len(j.late) == 0 {
+			j.late, j.lately = nil, false
+			j.mu.Unlock()
+			return true
+		}
+		r := j.late[0]
+		j.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), noteTime)
+		_, err := j.Append(ctx, r)
+		cancel()
+		if err != nil {
+			return false
+		}
+		j.mu.Lock()
+		j.late = j.late[1:]
+		j.mu.Unlock()
+	}
+}
+
+// Refuse implements httpapi.Audit.
+func (j *journal) Refuse(r audit.Record) { j.refusals.add(r) }
+
+// Close writes what is on its way and closes the log.
+func (j *journal) Close() error {
+	j.once.Do(func() {
+		j.refusals.close()
+		close(j.stop)
+		j.writing.Wait()
+	})
+	return j.Log.Close()
+}
+
+// ready is nil if something can be written down. A store that can't be written is no reason to send people away: the spool
+// keeps what happens.
+func (j *journal) ready() error {
+	if s := j.Status(); s.Spool != nil {
+		return fmt.Errorf("nothing can be written down: %w", errors.Join(s.Store, s.Spool))
+	}
+	return nil
+}
+
+// notice is what an agent is told of the log, and whether a press will be written down; "" if all is well.
+func (j *journal) notice() (written bool, sentence string) {
+	switch s := j.Status(); {
+	case s.Spool != nil:
+		return false, "Nothing can be written to the log. A pause is sent all the same; to resume, press Resume without record. Tell who runs offrecord."
+	case s.Store != nil:
+		return true, "The log can't be written to its store, so what you do is kept aside and added later. Tell who runs offrecord."
+	}
+	return true, ""
+}
+
+// remembered is how far back a start reads the log; a browser announces nothing older either.
+const remembered = 24 * time.Hour
+
+// restore gives the dispatcher what a former run knew: the attempts of the last day, those that were never decided, however
+// old, and the last word on each agent's call.
+func (j *journal) restore(ctx context.Context, d *dispatch.Dispatcher, agents []dispatch.Agent) error {
+	byName := map[string]dispatch.Agent{}
+	for _, a := range agents {
+		byName[a.Email], byName[j.Identify(a.Email)] = a, a
+	}
+	attempts, calls := map[string]recording.Attempt{}, map[string]audit.Record{}
+	keep := func(e audit.Entry) {
+		who, ok := byName[e.Agent.String()]
+		if !ok {
+			return
+		}
+		if e.Kind == audit.Call {
+			if last, ok := calls[who.Email]; !ok || !e.Time.Before(last.Time) {
+				calls[who.Email] = e.Record
+			}
+			return
+		}
+		a, ok := e.AsAttempt()
+		if !ok {
+			return
+		}
+		// The log may hold a keyed hash: of no use to anyone here, and not to be hashed again.
+		a.Agent = who.Email
+		for _, id := range []*string{&a.Call, &a.By} {
+			if strings.HasPrefix(*id, "hmac:") {
+				*id = ""
+			}
+		}
+		if known, ok := attempts[a.ID]; ok && known.Settled() && (!a.Settled() || a.DecidedAt.Before(*known.DecidedAt)) {
+			return // written late
+		}
+		attempts[a.ID] = a
+	}
+	for e, err := range j.Undecided(ctx) {
+		if err != nil {
+			return fmt.Errorf("reading what was undecided: %w", err)
+		}
+		keep(e)
+	}
+	for e, err := range j.Recent(ctx, "", time.Now().Add(-remembered)) {
+		if err != nil {
+			return fmt.Errorf("reading what happened lately: %w", err)
+		}
+		keep(e)
+	}
+	newest := map[string]time.Time{}
+	for _, a := range attempts {
+		if a.RequestedAt.After(newest[a.Agent]) {
+			newest[a.Agent] = a.RequestedAt
+		}
+	}
+	all := make([]recording.Attempt, 0, len(attempts))
+	for _, a := range attempts {
+		// A call that ended left nothing to know; what came after it must not stand on what was before.
+		if over, ok := calls[a.Agent]; ok && a.Settled() && over.Detail.String() == string(dispatch.CallEnded) && a.RequestedAt.Before(over.Time) && newest[a.Agent].After(over.Time) {
+			continue
+		}
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b recording.Attempt) int {
+		return cmp.Or(a.RequestedAt.Compare(b.RequestedAt), strings.Compare(a.ID, b.ID))
+	})
+	d.Restore(all, func(email string) (dispatch.Agent, bool) {
+		who, ok := byName[email]
+		return who, ok
+	})
+	for email, last := range calls {
+		if last.Time.Before(newest[email]) {
+			continue
+		}
+		id := last.Call.String()
+		if strings.HasPrefix(id, "hmac:") {
+			if last.Detail.String() != string(dispatch.CallEnded) {
+				continue
+			}
+			id = "(hashed)" // the end of whatever call there was
+		}
+		if err := d.SetCall(ctx, byName[email], id, dispatch.CallEvent(last.Detail.String())); err != nil {
+			j.slog.Warn("what is known of a call couldn't be restored", "error", err)
+		}
+	}
+	return nil
+}
+
+// acting is everyone who has a recording.
+func acting(people *identity.Directory) []dispatch.Agent {
+	var agents []dispatch.Agent
+	for _, p := range people.All() {
+		if p.Platform != "" {
+			agents = append(agents, dispatch.Agent{Email: p.Email, Platform: p.Platform, ID: p.AgentID})
+		}
+	}
+	return agents
+}
+
+// loaded writes down which configuration is in use.
+func (j *journal) loaded(c *config.Config, version string) {
+	j.append(audit.Record{Kind: audit.ConfigLoaded, Client: audit.Server, Count: 1,
+		Detail: audit.NewText(fmt.Sprintf("sha256 %s; %d platforms, %d people; offrecord %s", c.Digest, len(c.Platforms), len(c.Agents), version))})
+}
