@@ -29,9 +29,10 @@ const (
 )
 
 type commands struct {
-	Serve   serve   `cmd:"" help:"Run the server."`
-	Check   check   `cmd:"" help:"Check a configuration, and each credential as far as that touches no recording."`
-	Version version `cmd:"" help:"Print the version."`
+	Serve   serve         `cmd:"" help:"Run the server."`
+	Check   check         `cmd:"" help:"Check a configuration, and each credential as far as that touches no recording."`
+	Audit   auditCommands `cmd:"" help:"Verify and export the log of what was asked for, done and refused."`
+	Version version       `cmd:"" help:"Print the version."`
 }
 
 type serve struct {
@@ -79,6 +80,10 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) (status 
 	case serve:
 		return chosen.run(ctx, out, complaints)
 	case check:
+		return chosen.run(ctx, out, complaints)
+	case auditVerify:
+		return chosen.run(ctx, out, complaints)
+	case auditExport:
 		return chosen.run(ctx, out, complaints)
 	default:
 		fmt.Fprintln(out, "offrecord", buildVersion())
