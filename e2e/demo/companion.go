@@ -31,6 +31,7 @@ const (
 const configText = `# Made by the demo, gone when it ends.
 listen: 127.0.0.1:{{.Port}}
 public_url: {{.Panel}}
+store: sqlite:offrecord.db
 identity:
   demo: true
 platforms:
