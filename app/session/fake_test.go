@@ -226,6 +226,9 @@ func (s *server) Route(context.Context) (session.Route, error) {
 func (s *server) Attempts(context.Context, int) ([]recording.Attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refusal != nil && s.refusal.Status == 401 {
+		return nil, s.refusal
+	}
 	return slices.Collect(maps.Values(s.attempts)), nil
 }
 

@@ -105,6 +105,9 @@ func (c *Controller) happened(ctx context.Context, e Event) {
 	switch {
 	case e.Lost, e.Ended:
 		c.live = false
+		if e.Ended {
+			go c.whyEnded(ctx)
+		}
 	case e.Snapshot != nil:
 		call := c.view.Snapshot.Call
 		if !e.Snapshot.AsOf.IsZero() {
@@ -122,12 +125,29 @@ func (c *Controller) happened(ctx context.Context, e Event) {
 			if !again {
 				close(c.told)
 			}
-			c.live, c.heard = true, true
+			c.live, c.heard, c.notice = true, true, ""
 			c.retry()
 			go c.refresh(ctx, again)
 		}
 	case e.Attempt != nil:
 		c.hearOf(*e.Attempt)
+	}
+}
+
+// whyEnded says so if the stream was refused because nobody is signed in any more: a stream's end has no reason of its own.
+func (c *Controller) whyEnded(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := c.server.Attempts(ctx, 1)
+	var problem *Problem
+	if !errors.As(err, &problem) || problem.Status != 401 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.live && c.notice == "" {
+		c.notice = "You are signed out, so nothing is heard here. Sign in again."
+		c.show()
 	}
 }
 

@@ -160,6 +160,24 @@ func TestAPauseIsKeptUntilTheServerHasIt(t *testing.T) {
 	})
 }
 
+func TestAStreamThatIsRefusedSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tab := open(t, newBrowser(), newServer())
+		tab.set(func(_ *browser, s *server) { s.refusal = &session.Problem{Status: 401, Code: "unauthenticated"} })
+		tab.s.stream(session.Event{Lost: true, Ended: true})
+		synctest.Wait()
+		if v := tab.shown(); v.Link != panel.Reconnecting || !strings.Contains(v.Notice, "Sign in again") {
+			t.Errorf("link %q, notice %q", v.Link, v.Notice)
+		}
+		tab.set(func(_ *browser, s *server) { s.refusal = nil })
+		tab.s.stream(session.Event{Snapshot: tab.s.snapshot()})
+		synctest.Wait()
+		if v := tab.shown(); v.Link != panel.Live || v.Notice != "" {
+			t.Errorf("back again: link %q, notice %q", v.Link, v.Notice)
+		}
+	})
+}
+
 func TestAReconnectionDeliversAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tab := open(t, newBrowser(), newServer())
