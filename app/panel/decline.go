@@ -54,10 +54,10 @@ func declineQuestion(v View) string {
 	return "On " + name + " this is a pause without a timer: it lasts until you resume. What was recorded so far is kept."
 }
 
-func (p *Panel) onDecline(ctx app.Context, e app.Event) {
+func (p *Panel) onDecline(_ app.Context, e app.Event) {
 	e.PreventDefault()
 	p.asking, p.asked = true, time.Now()
-	focusAfter(ctx, questionID)
+	p.focusAfter(questionID)
 }
 
 func (p *Panel) onDeclined(app.Context, app.Event) {
@@ -69,25 +69,26 @@ func (p *Panel) onDeclined(app.Context, app.Event) {
 	focus(stateID)
 }
 
-func (p *Panel) onKeep(ctx app.Context, _ app.Event) {
+func (p *Panel) onKeep(app.Context, app.Event) {
 	if time.Since(p.asked) < steady {
 		return
 	}
 	p.asking = false
-	focusAfter(ctx, declineID)
+	p.focusAfter(declineID)
 }
 
-func (p *Panel) onKey(ctx app.Context, e app.Event) {
+func (p *Panel) onKey(_ app.Context, e app.Event) {
 	if e.Get("key").String() == "Escape" {
 		p.asking = false
-		focusAfter(ctx, declineID)
+		p.focusAfter(declineID)
 	}
 }
 
-// focusAfter moves the focus to what is drawn because of this event.
-func focusAfter(ctx app.Context, id string) {
-	if ctx != nil {
-		ctx.Defer(func(app.Context) { focus(id) })
+// focusAfter moves the focus to what is drawn because of an event. The event's own context is of no use: what it happened on
+// is gone by then.
+func (p *Panel) focusAfter(id string) {
+	if p.mounted != nil {
+		p.mounted.Defer(func(app.Context) { focus(id) })
 	}
 }
 

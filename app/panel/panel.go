@@ -18,6 +18,7 @@ type Panel struct {
 	asking     bool      // whether the customer really declined
 	asked      time.Time
 	stop       func()
+	mounted    app.Context // nil before it is
 }
 
 // New returns the panel of a controller, to be mounted once.
@@ -35,6 +36,7 @@ func (p *Panel) OnInit() { p.controller.Watch(p.take)() }
 
 // OnMount follows the controller.
 func (p *Panel) OnMount(ctx app.Context) {
+	p.mounted = ctx
 	p.stop = p.controller.Watch(func(v View) {
 		ctx.Dispatch(func(app.Context) { p.take(v) })
 	})

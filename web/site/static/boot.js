@@ -173,6 +173,12 @@
     if (yes) refresh(); else panel()?.removeAttribute('data-live');
   }
   addEventListener('offline', () => hear(false));
+  addEventListener('online', () => { // a stream may have died without a word
+    if (!source) return;
+    source.close();
+    source = null;
+    listen();
+  });
   function listen() {
     if (source || !native()) return;
     source = new EventSource('/api/v1/events');
