@@ -244,6 +244,19 @@ func TestREADMENamesWhatThereIs(t *testing.T) {
 	}
 }
 
+// The commands that the README names are the program's.
+func TestREADMEsCommands(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "offrecord")
+	commandOutput(t, nil, "go", "build", "-o", binary, "./web")
+	named := regexp.MustCompile("`offrecord ([a-z]+(?: [a-z]+)?)").FindAllStringSubmatch(readme(t), -1)
+	if len(named) == 0 {
+		t.Error("the README names no command")
+	}
+	for _, m := range named {
+		commandOutput(t, nil, binary, append(strings.Fields(m[1]), "--help")...)
+	}
+}
+
 func TestREADMEsPicturesAndLinks(t *testing.T) {
 	pictures := 0
 	for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)|src="([^"]+)"`).FindAllStringSubmatch(readme(t), -1) {
