@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"offrecord/app/recording"
@@ -28,6 +29,7 @@ type journal struct {
 	writing sync.WaitGroup // what nobody waits for
 	stop    chan struct{}
 	once    sync.Once
+	lock    *os.File // the signing key's file, held against another server on the same log
 
 	mu     sync.Mutex
 	askers map[string]httpapi.Asker // who asked for the attempts that aren't decided, by id
@@ -60,15 +62,20 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now fu
 	if err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
+	lock, err := hold(c.Audit.SigningKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
 	var sinks []audit.Sink
 	if c.Audit.CheckpointFile != "" {
 		sinks = append(sinks, audit.FileSink(c.Audit.CheckpointFile))
 	}
-	j := &journal{slog: log, stop: make(chan struct{}), askers: map[string]httpapi.Asker{}}
+	j := &journal{slog: log, lock: lock, stop: make(chan struct{}), askers: map[string]httpapi.Asker{}}
 	j.refusals = refusals{write: func(r audit.Record) { j.writing.Go(func() { j.append(r) }) }}
 	j.Log, err = audit.Open(ctx, audit.Config{Store: c.StoreFile, Spool: c.Spool, Key: key, HashIdentifiers: c.Audit.HashIdentifiers, Sinks: sinks,
 		Retention: c.Retention, OnStatus: func(s audit.Status) { sayHealth(log, s) }, Now: now})
 	if err != nil {
+		lock.Close()
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
 	if isNew {
@@ -78,6 +85,18 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now fu
 		sayHealth(log, s) // OnStatus heard of it, but perhaps before this log was looked at
 	}
 	return j, nil
+}
+
+// hold keeps a second server from the same log, which would take up the same attempts. It ends with the process.
+func hold(key string) (*os.File, error) {
+	f, err := os.Open(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, errors.Join(errors.New("another server writes it: end that one first, or give this one a store of its own"), f.Close())
+	} // a file system without locks can't be asked
+	return f, nil
 }
 
 func sayHealth(log *slog.Logger, s audit.Status) {
@@ -202,26 +221,28 @@ func (j *journal) Refuse(r audit.Record) { j.refusals.add(r) }
 
 // Close writes what is on its way and closes the log.
 func (j *journal) Close() error {
+	var err error
 	j.once.Do(func() {
 		j.refusals.close()
 		close(j.stop)
 		j.writing.Wait()
+		err = errors.Join(j.Log.Close(), j.lock.Close())
 	})
-	return j.Log.Close()
+	return err
 }
 
 // ready is nil if something can be written down. A store that can't be written is no reason to send people away: the spool
 // keeps what happens.
-func (j *journal) ready() error {
-	if s := j.Status(); s.Spool != nil {
+func ready(s audit.Status) error {
+	if s.Spool != nil {
 		return fmt.Errorf("nothing can be written down: %w", errors.Join(s.Store, s.Spool))
 	}
 	return nil
 }
 
-// notice is what an agent is told of the log, and whether a press will be written down; "" if all is well.
-func (j *journal) notice() (written bool, sentence string) {
-	switch s := j.Status(); {
+// notice is what an agent is told of the log, "" if all is well, and whether what is pressed will be written down.
+func notice(s audit.Status) (written bool, sentence string) {
+	switch {
 	case s.Spool != nil:
 		return false, "Nothing can be written to the log. A pause is sent all the same; to resume, press Resume without record. Tell who runs offrecord."
 	case s.Store != nil:

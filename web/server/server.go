@@ -99,7 +99,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 				return false, "Your platform isn't answering. A pause is sent all the same: make it in the platform's own screen, too."
 			}
 			if m.journal != nil {
-				return m.journal.notice()
+				return notice(m.journal.Status())
 			}
 			return true, ""
 		},
@@ -143,7 +143,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		Observe:        metrics.answered,
 	}
 	if m.journal != nil {
-		options.Audit, options.Ready = m.journal, m.journal.ready
+		options.Audit, options.Ready = m.journal, func() error { return ready(m.journal.Status()) }
 	}
 	if m.api, err = httpapi.New(options); err != nil {
 		return err
