@@ -24,6 +24,7 @@ import (
 	"offrecord/e2e/browser"
 	"offrecord/e2e/sim/agui"
 	"offrecord/web/config"
+	"offrecord/web/platform/upstream"
 	"offrecord/web/server"
 )
 
@@ -57,9 +58,10 @@ type stage struct {
 	url  string // of the companion
 	main *server.Main
 
-	config *config.Config
-	desks  map[string]*desk
-	log    *logBuffer
+	upstream upstream.Options // how the companion reaches the platforms
+	config   *config.Config
+	desks    map[string]*desk
+	log      *logBuffer
 }
 
 // attemptTimeout keeps what ends only by its deadline short.
@@ -133,7 +135,7 @@ func (s *stage) judge(t *testing.T) {
 // again starts a companion that knows nothing of an earlier one, at the same address.
 func (s *stage) again(t *testing.T) {
 	t.Helper()
-	s.main = &server.Main{Config: s.config, Version: "test", Log: slog.New(slog.NewJSONHandler(s.log, nil))}
+	s.main = &server.Main{Config: s.config, Version: "test", Upstream: s.upstream, Log: slog.New(slog.NewJSONHandler(s.log, nil))}
 	if err := s.main.Run(t.Context()); err != nil {
 		t.Fatalf("starting the companion: %v", err)
 	}
