@@ -23,17 +23,17 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 assets: ## compile, name and compress what the browser is served
-	$(GO) run ./web/site/build
+	@$(GO) run ./web/site/build
 
 size: ## print the browser program's size, and fail above the gate
 	time $(GO) run ./web/site/build -size
 
 build: assets ## make bin/offrecord, one file with all inside
-	CGO_ENABLED=0 $(GO) build $(GOFLAGS_SERVER) -o bin/offrecord ./web
+	@CGO_ENABLED=0 $(GO) build $(GOFLAGS_SERVER) -o bin/offrecord ./web
 
 run: build ## start the platforms' simulators and the companion on loopback
-	$(GO) build -o bin/offrecord-demo ./e2e/demo
-	exec bin/offrecord-demo
+	@$(GO) build -o bin/offrecord-demo ./e2e/demo
+	@exec bin/offrecord-demo
 
 test: needs size vet vet-js unit js-test e2e-test ## pass every test, the browser ones included
 

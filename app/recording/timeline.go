@@ -195,7 +195,7 @@ func (t *Timeline) fold(n int) standing {
 			continue
 		}
 		before := now.state
-		if now.state = after(before, a); now.state != before {
+		if now.state = after(before, a); now.state != before || now.since.IsZero() && !a.Outcome.KeepsState() {
 			now.since = a.RequestedAt
 			if a.DecidedAt != nil {
 				now.since = *a.DecidedAt

@@ -204,3 +204,14 @@ func TestALongDayCostsNoMoreThanAShortOne(t *testing.T) {
 		t.Errorf("state %q since %s", state, since)
 	}
 }
+
+func TestNotKnowingHasABeginning(t *testing.T) {
+	line := play(t, []step{{ask: recording.Pause}, {decide: "1", outcome: recording.Sent}})
+	if _, since := line.State(); !since.Equal(start.Add(time.Second)) {
+		t.Errorf("unknown since %s", since)
+	}
+	line = play(t, []step{{ask: recording.Pause}, {decide: "1", outcome: recording.Failed}})
+	if _, since := line.State(); !since.IsZero() {
+		t.Errorf("a pause that changed nothing began something at %s", since)
+	}
+}
