@@ -134,7 +134,7 @@ func TestAnAttemptThereAndBack(t *testing.T) {
 		{"decided", recording.Confirmed, true, AttemptDecided},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			want := recording.Attempt{ID: uuid.NewString(), Action: recording.Pause, Agent: "a@b.example", Platform: "acme", Call: "7", Route: recording.RouteServer,
+			want := recording.Attempt{ID: uuid.NewString(), Action: recording.Pause, Agent: "a@b.example", Platform: "acme", Call: "7", Route: recording.RouteServer, SentAs: recording.Mask, By: "sue@b.example",
 				Origin: "trigger:card", Reason: "card", Outcome: tt.outcome, State: recording.Pausing, Detail: "d", PlatformStatus: "success", RequestedAt: noon, AutoResumeAt: &due}
 			if tt.settled {
 				want.DecidedAt = &due
