@@ -273,8 +273,11 @@ func (c *carrier) heard(r platform.Result) {
 	if callID.MatchString(r.Call) { // a platform may say anything there
 		c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.Call = r.Call })
 	}
-	if r.Before != "" && c.line.stoppedFrom == "" {
-		c.line.stoppedFrom = r.Before
+	switch {
+	case r.Outcome == recording.NoCall:
+		c.line.stoppedFrom = "" // what was recorded before was of another call
+	case r.Before != "" && r.Before != recording.StateUnknown && r.Before != recording.Idle && c.line.stoppedFrom == "":
+		c.line.stoppedFrom = r.Before // else the next pause looks again
 	}
 	// The platform has answered: whoever asked is told within answerIn, whatever comes of it.
 	if c.entry.patience == nil {

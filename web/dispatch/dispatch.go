@@ -454,6 +454,9 @@ func (d *Dispatcher) SetCall(_ context.Context, agent Agent, call string, event 
 			undecided = append(undecided, a.ID)
 		}
 	}
+	if event != CallTransferred && call != l.timeline.Call() {
+		l.stoppedFrom = "" // that was of the call before
+	}
 	l.timeline.SetCall(call, event == CallTransferred, time.Now().UTC())
 	for _, id := range undecided {
 		if a, ok := l.timeline.Attempt(id); ok && a.Settled() {
