@@ -7,16 +7,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"offrecord/app/recording"
+	"offrecord/web/audit"
 )
 
 // asProgram makes this test binary the program itself, so that a test can kill it.
@@ -306,5 +312,86 @@ func flip(t *testing.T, file, old, changed string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// killCycles is how often the next test kills the server; the long run takes more.
+const killCycles = "OFFRECORD_KILL_CYCLES"
+
+// TestKilledUnderLoad kills the server again and again while agents press, and looks for what it had acknowledged.
+func TestKilledUnderLoad(t *testing.T) {
+	cycles := 6
+	if s := os.Getenv(killCycles); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("%s: %v", killCycles, err)
+		}
+		cycles = n
+	}
+	file := write(t, kept)
+	dir := filepath.Dir(file)
+	var mu sync.Mutex
+	acknowledged, last := []string{}, ""
+	for range cycles {
+		c := serving(t, file)
+		bill := c.signIn("bill@acme.example")
+		if last != "" { // what was acknowledged last is there at once
+			if status, text := c.do(bill, "GET", "/api/v1/attempts/"+last, ""); status != 200 {
+				t.Fatalf("after a kill, attempt %s: %d %s", last, status, text)
+			}
+		}
+		var load sync.WaitGroup
+		for range 4 {
+			load.Go(func() {
+				for i := 0; ; i++ {
+					id, action := uuid.NewString(), []string{"pause", "resume"}[i%2]
+					r, err := http.NewRequest("POST", c.at+"/api/v1/attempts", strings.NewReader(`{"id":"`+id+`","action":"`+action+`","transport":"iframe"}`))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					r.Header.Set("Authorization", "Bearer "+bill)
+					r.Header.Set("Content-Type", "application/json")
+					answer, err := http.DefaultClient.Do(r)
+					if err != nil {
+						return // killed
+					}
+					answer.Body.Close()
+					if answer.StatusCode != http.StatusCreated {
+						t.Errorf("%s: %d", action, answer.StatusCode)
+						return
+					}
+					mu.Lock()
+					acknowledged, last = append(acknowledged, id), id
+					mu.Unlock()
+				}
+			})
+		}
+		time.AfterFunc(time.Duration(50+rand.IntN(250))*time.Millisecond, func() { c.cmd.Process.Kill() })
+		load.Wait()
+		c.kill()
+	}
+	var out, complaints bytes.Buffer
+	if status := run(t.Context(), []string{"audit", "verify", "--config", file}, &out, &complaints); status != 0 {
+		t.Errorf("verify: %d %s%s", status, &out, &complaints)
+	}
+	r, err := audit.OpenReader(filepath.Join(dir, "log.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	lost := 0
+	for _, id := range acknowledged {
+		page, err := r.Query(t.Context(), audit.Filter{Attempt: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Items) == 0 {
+			lost++
+		}
+	}
+	t.Logf("%d kills, %d attempts acknowledged, %d lost; %s", cycles, len(acknowledged), lost, strings.TrimSpace(out.String()))
+	if lost > 0 || len(acknowledged) == 0 {
+		t.Errorf("%d of %d acknowledged attempts were lost", lost, len(acknowledged))
 	}
 }

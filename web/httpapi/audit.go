@@ -79,7 +79,7 @@ func (a *API) note(r *request, record audit.Record) error {
 
 // refused writes down that a request was turned down, for who it came from.
 func (a *API) refused(r *request, rt route, p *problem) {
-	if a.Audit == nil || r.refusalNoted || p.status != http.StatusUnauthorized && p.status != http.StatusForbidden {
+	if a.Audit == nil || r.refusalNoted || p.code != codeUnauthenticated && p.code != codeForbidden {
 		return
 	}
 	a.refuse(r, audit.Record{Kind: audit.Refused, Outcome: recording.Denied, Detail: audit.NewText(rt.method + " " + rt.pattern + ": " + string(p.code))})

@@ -33,6 +33,7 @@ type journal struct {
 
 	mu     sync.Mutex
 	askers map[string]httpapi.Asker // who asked for the attempts that aren't decided, by id
+	begun  []string                 // ids, so that the oldest give way
 	late   []audit.Record           // outcomes that couldn't be written, oldest first
 	lately bool                     // they are being written
 
@@ -40,7 +41,7 @@ type journal struct {
 }
 
 const (
-	// askersMost bounds the attempts whose asker is remembered; beyond, an outcome is written without.
+	// askersMost bounds the attempts whose asker is remembered; an older one's outcome is written without.
 	askersMost = 10_000
 	// lateMost bounds the outcomes that wait for the log in memory; a restart decides those that are lost anew.
 	lateMost = 10_000
@@ -131,14 +132,13 @@ func (j *journal) Begin(ctx context.Context, a recording.Attempt) error {
 	}
 	asker := httpapi.AskerOf(ctx)
 	j.mu.Lock()
-	if len(j.askers) < askersMost {
-		j.askers[a.ID] = asker
+	j.askers[a.ID] = asker
+	if j.begun = append(j.begun, a.ID); len(j.begun) > askersMost {
+		delete(j.askers, j.begun[0])
+		j.begun = j.begun[1:]
 	}
 	j.mu.Unlock()
 	_, err = j.Append(ctx, asker.Sign(r))
-	if err != nil && !a.Action.Silences() {
-		j.forget(a.ID) // most likely it is refused
-	}
 	return err
 }
 
@@ -148,21 +148,17 @@ func (j *journal) Complete(ctx context.Context, a recording.Attempt) error {
 	if err != nil {
 		return err
 	}
-	if asker, ok := j.forget(a.ID); ok {
+	j.mu.Lock()
+	asker, ok := j.askers[a.ID]
+	delete(j.askers, a.ID)
+	j.mu.Unlock()
+	if ok {
 		r = asker.Sign(r)
 	}
 	if _, err = j.Append(ctx, r); err != nil {
 		j.later(r)
 	}
 	return err
-}
-
-func (j *journal) forget(id string) (httpapi.Asker, bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	asker, ok := j.askers[id]
-	delete(j.askers, id)
-	return asker, ok
 }
 
 // later keeps an outcome until the log can be written again.
