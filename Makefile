@@ -47,9 +47,9 @@ js-test:
 	time $(JS) $(GO) test -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" $$tests
 
 # One package at a time, on all the processors there are: what a browser's test waits for should come from the test.
-# Never from the cache, which doesn't know of a browser that changed its mind.
+# Never from the cache, which doesn't know of a browser that changed its mind. What the tests count and measure is printed.
 e2e-test:
-	time $(GO) test -count=1 -p 1 -timeout 12m ./e2e/...
+	time $(GO) test -count=1 -p 1 -timeout 12m -v ./e2e/... | { grep -v '^=== ' || true; }
 
 # Chromium, for the tests in a browser, and Node, if a test of ./wasm runs in it. A machine that lacks one fails: a test that
 # is skipped proves nothing.

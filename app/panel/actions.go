@@ -16,10 +16,14 @@ func (p *Panel) actions(w Words) app.UI {
 	case held(p.view):
 		pause, resume = resume, pause
 	}
+	pauseTo, resumeTo := nativeFrame, nativeFrame
+	if p.view.NativePopup {
+		pauseTo, resumeTo = "offrecord-pause", "offrecord-resume"
+	}
 	return el("section", "actions").Body(
-		p.act(press{name: "pause", action: "/native/pause", target: nativeFrame, text: "Pause recording", class: pause, on: p.onPause,
+		p.act(press{name: "pause", action: "/native/pause", target: pauseTo, carried: true, text: "Pause recording", class: pause, on: p.onPause,
 			glyph: `<path d="M7 4h4v16H7zM13 4h4v16h-4z" fill="currentColor"/>`}),
-		p.act(press{name: "resume", action: "/native/resume", target: nativeFrame, text: "Resume recording", class: resume, on: p.onResume,
+		p.act(press{name: "resume", action: "/native/resume", target: resumeTo, carried: true, text: "Resume recording", class: resume, on: p.onResume,
 			glyph: `<circle cx="12" cy="12" r="8" fill="currentColor"/>`}),
 	)
 }
@@ -33,6 +37,7 @@ type press struct {
 	id                   string // of the button; may be empty
 	text, class, glyph   string
 	field                string // the name of a form field that the button sends as yes
+	carried              bool   // the form says by which transport it is carried
 	on                   app.EventHandler
 }
 
@@ -50,7 +55,15 @@ func (p *Panel) act(b press) app.UI {
 	if b.field != "" {
 		submit = submit.Attr("name", b.field).Attr("value", "yes")
 	}
+	fields := []app.UI{submit.On("pointerenter", p.onIntent, b.name).OnFocus(p.onIntent, b.name).Body(button...)}
+	if b.carried {
+		transport := recording.TransportIframe
+		if p.view.NativePopup {
+			transport = recording.TransportPopup
+		}
+		fields = append(fields, el("input").Attr("type", "hidden").Attr("name", "transport").Attr("value", string(transport)))
+	}
 	return el("form", "act").Attr("method", "post").Attr("action", b.action).Attr("target", b.target).DataSet("native-form", b.name).
 		OnSubmit(b.on, b.name).
-		Body(submit.On("pointerenter", p.onIntent, b.name).OnFocus(p.onIntent, b.name).Body(button...))
+		Body(fields...)
 }

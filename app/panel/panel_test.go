@@ -379,3 +379,14 @@ func TestTheCustomersRefusalIsConfirmedOnce(t *testing.T) {
 		asks()
 	})
 }
+
+func TestANativePressOpensAWindowWhereAFrameCarriesNoCookie(t *testing.T) {
+	for popup, want := range map[bool][]string{false: {`target="offrecord-native"`, `value="iframe"`}, true: {`target="offrecord-pause"`, `target="offrecord-resume"`, `value="popup"`}} {
+		html := HTML(View{PlatformKind: "8x8", Native: NativeBefore, NativePopup: popup})
+		for _, part := range want {
+			if !strings.Contains(html, part) {
+				t.Errorf("with popup %v there is no %s", popup, part)
+			}
+		}
+	}
+}

@@ -23,6 +23,8 @@ type View struct {
 	Link         Link
 	// Native is why the Go program isn't running the panel; empty once it does.
 	Native Native
+	// NativePopup makes the native forms open a window of their own: a hidden frame would carry no cookie in this browser.
+	NativePopup bool
 	// CanResumeWithoutRecord is set after a resume was refused because it couldn't be written down first.
 	CanResumeWithoutRecord bool
 	// CanDecline: the account has a way to take the customer's refusal, be it only a pause. CXone's can't be undone.

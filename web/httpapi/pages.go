@@ -49,8 +49,25 @@ func (a *API) view(r *request) panel.View {
 		Attempts:     a.Dispatcher.Attempts(agent, 20),
 		Link:         panel.Live,
 		Native:       panel.NativeBefore,
+		NativePopup:  nativePopup(r, p),
 		Now:          time.Now().UTC(),
 	}
+}
+
+// nativePopup reports whether a native form has to open a window: as configured, or because this browser, as far as its last
+// probe found, keeps a frame's cookies back.
+func nativePopup(r *request, p Platform) bool {
+	if p.Session == nil || len(p.Routes) > 0 && p.Routes[0] != recording.RouteSession {
+		return false
+	}
+	switch p.Session.SessionRoute().Transport {
+	case recording.TransportPopup:
+		return true
+	case recording.TransportIframe:
+		return false
+	}
+	cookie, err := r.Cookie("offrecord_tpc")
+	return err == nil && cookie.Value == "blocked"
 }
 
 func (a *API) draw(v panel.View) template.HTML {
