@@ -265,8 +265,12 @@ func TestARestartForgetsNothing(t *testing.T) {
 	if status, said := tool("verify", "--export", export, "--key", filepath.Join(dir, "log.key")); status != 0 {
 		t.Fatalf("verifying the export: %d %s", status, said)
 	}
-	if info, err := os.Stat(filepath.Join(dir, "log.key")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the signing key: %v %v", info, err)
+	for _, name := range []string{"log.db", "log.key", "log.spool", "checkpoints"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		} else if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s is not for its owner only: %v", name, info.Mode())
+		}
 	}
 	for _, args := range [][]string{{"verify"}, {"verify", "--store", filepath.Join(dir, "nothing.db")}, {"export", "--config", file, "--output", export},
 		{"verify", "--config", file, "--key", filepath.Join(dir, "nothing.key")}, {"verify", "--store", filepath.Join(dir, "log.db"), "--export", export}} {

@@ -67,6 +67,10 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now fu
 	if err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
+	// SQLite would make it for all to read; what it puts beside it takes after it.
+	if f, err := os.OpenFile(c.StoreFile, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		f.Close()
+	}
 	var sinks []audit.Sink
 	if c.Audit.CheckpointFile != "" {
 		sinks = append(sinks, audit.FileSink(c.Audit.CheckpointFile))
@@ -349,6 +353,6 @@ func acting(people *identity.Directory) []dispatch.Agent {
 
 // loaded writes down which configuration is in use.
 func (j *journal) loaded(c *config.Config, version string) {
-	j.append(audit.Record{Kind: audit.ConfigLoaded, Client: audit.Server, Count: 1,
+	j.append(audit.Record{Kind: audit.ConfigLoaded, Client: audit.Server,
 		Detail: audit.NewText(fmt.Sprintf("sha256 %s; %d platforms, %d people; offrecord %s", c.Digest, len(c.Platforms), len(c.Agents), version))})
 }
