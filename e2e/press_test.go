@@ -105,16 +105,24 @@ func TestPressAroundTheMount(t *testing.T) {
 	}
 }
 
-// A page whose scripts haven't come yet has buttons that act: they are forms.
+// A page whose scripts haven't come yet has buttons that act: they are forms, and the server knows from the log-in page's probe
+// whether a frame would carry the platform's cookie.
 func TestPressWithoutAnyScript(t *testing.T) {
+	for _, world := range browser.Worlds() {
+		t.Run(world.String(), func(t *testing.T) { pressWithoutAnyScript(t, world) })
+	}
+}
+
+func pressWithoutAnyScript(t *testing.T, world browser.Cookies) {
 	d := &desk{name: "bill"}
 	s := newStage(t, d)
 	f := newFront(t, s)
-	b := browser.Launch(t, s.net, browser.ThirdPartyAllowed)
+	b := browser.Launch(t, s.net, world)
 	d.signIn(t, b.Tab(t))
 	tab := b.Tab(t)
 	allowPlatformNoise(tab)
-	s.enter(t, tab, d)
+	s.logIn(t, tab, d) // its page finds out which cookies this browser sends
+	tab.Wait(`html[data-program=running]`)
 	letGo := f.withhold("/assets/boot.")
 	tab.Go(s.url + "/")
 	// The tree that screen readers get waits for the page's scripts; a hand doesn't.
