@@ -86,8 +86,8 @@ staticcheck:
 vuln: ## look the dependencies up in Go's vulnerability database (needs https://vuln.go.dev)
 	$(GO) run $(GOVULNCHECK) ./...
 
-bench: build ## measure click to arrival, first paint, mounting and bytes, against the rival
-	$(GO) run ./e2e/bench
+bench: build ## measure click to arrival, first paint, mounting and bytes against the rival, and what the server adds to an action
+	failed=0; $(GO) run ./e2e/bench || failed=$$?; $(GO) run ./e2e/bench/backend || failed=$$?; exit $$failed
 
 fuzz: ## run each fuzz target for FUZZTIME (default 5m)
 	@for package in $$($(GO) list ./...); do \
