@@ -19,11 +19,11 @@ type held struct {
 }
 
 // keepMemory keeps the program's memory where a test finds it.
-const keepMemory = `WebAssembly.instantiateStreaming = (start => async (...args) => {
+const keepMemory = `WebAssembly.instantiate = (start => async (...args) => {
 	const made = await start(...args);
-	window.memory = made.instance.exports.mem;
+	window.memory = (made.instance ?? made).exports.mem;
 	return made;
-})(WebAssembly.instantiateStreaming);`
+})(WebAssembly.instantiate);`
 
 // cycle presses Pause and Resume n times, each when the one before is over, and resolves when the last one is.
 const cycle = `(async n => {
@@ -76,7 +76,7 @@ func TestCyclesLeaveNothing(t *testing.T) {
 	run(20) // what is kept on purpose, such as the last attempts, has its size after a while
 	first := run(cycles / 2)
 	second := run(cycles / 2)
-	tab.Until(`!document.querySelector('#transport iframe:not([name=offrecord-native])')`)
+	tab.Until(`!document.querySelector('#transport iframe:not([name=offrecord-native], [data-ready])')`)
 	tab.Until(`!Object.keys(localStorage).some(k => k.startsWith('offrecord-attempt:'))`)
 	d.only(t, pressed, "every press")
 	if !d.sim.Recording(d.agent()) {

@@ -15,62 +15,98 @@ import (
 // warmFor is how long a warming frame may take before it is removed.
 const warmFor = 10 * time.Second
 
-// Frame implements session.Browser: by address for a GET, by a form aimed at the frame for a POST.
+// carrier is a hidden frame that carries one request.
+type carrier struct {
+	frame safejs.Value
+	name  string
+}
+
+// Frame implements session.Browser: by address for a GET, by a form aimed at the frame for a POST. The request goes before
+// anything else is done; what is seen of it is told by later tasks.
 func (p *page) Frame(t session.Target, told func(session.Signal)) (remove func()) {
-	name := "offrecord-frame-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-	frame, err := p.newFrame(name, "Carries an action to the platform")
-	if err != nil {
-		return func() {}
+	c := p.ready
+	if p.ready = nil; c == nil || !truthy(get(c.frame, "isConnected")) {
+		var err error
+		if c, err = p.newCarrier("Carries an action to the platform"); err != nil {
+			return func() {}
+		}
 	}
+	if t.Post {
+		_ = p.submit(t, c.name)
+	} else {
+		c.get(t.URL)
+	}
+	_, _ = c.frame.Call("removeAttribute", "data-ready")
 	offViolation := p.onViolation(t.URL, func(policy, directive string) {
 		told(session.Signal{Refused: true, Policy: policy, Directive: directive})
 	})
-	var offLoad func()
-	remove = func() {
+	offLoad := c.onLoad(func() { told(session.Signal{}) })
+	return func() {
 		offViolation()
 		offLoad()
-		_, _ = frame.Call("remove")
+		_, _ = c.frame.Call("remove")
+		p.makeReady()
 	}
-	loaded := func(safejs.Value) { told(session.Signal{}) }
-	// An empty frame loads while it is appended: only what comes after that is the platform's.
-	_, _ = p.transport.Call("appendChild", frame)
-	offLoad = on(frame, "load", loaded)
-	if t.Post {
-		_ = p.submit(t, name)
-	} else { // and no src, which whatever reads the page's elements would read with the token in it
-		_, _ = get(get(frame, "contentWindow"), "location").Call("replace", t.URL)
+}
+
+// makeReady attaches the frame of the next press, because to make one takes a press some milliseconds.
+func (p *page) makeReady() {
+	if p.ready != nil {
+		return
 	}
-	return remove
+	if c, err := p.newCarrier("Kept ready to carry an action to the platform"); err == nil {
+		_, _ = c.frame.Call("setAttribute", "data-ready", "")
+		p.ready = c
+	}
 }
 
 // Warm implements session.Browser: the platform's harmless address in a frame, because a preconnect would warm another pool.
 func (p *page) Warm(address string) {
-	frame, err := p.newFrame("", "Keeps the way to the platform open")
+	c, err := p.newCarrier("Keeps the way to the platform open")
 	if err != nil {
 		return
 	}
+	c.get(address)
 	var off func()
 	var timer *time.Timer
 	remove := func() {
 		timer.Stop()
 		off()
-		_, _ = frame.Call("remove")
+		_, _ = c.frame.Call("remove")
 	}
 	timer = time.AfterFunc(warmFor, func() { remove() })
-	off = on(frame, "load", func(safejs.Value) { remove() })
-	_ = frame.Set("src", address)
-	_, _ = p.transport.Call("appendChild", frame)
+	off = c.onLoad(func() { remove() })
 }
 
-func (p *page) newFrame(name, title string) (safejs.Value, error) {
-	frame, err := p.document.Call("createElement", "iframe")
-	if err != nil {
-		return frame, err
+// newCarrier attaches an empty frame.
+func (p *page) newCarrier(title string) (*carrier, error) {
+	p.frames++
+	c := &carrier{name: "offrecord-frame-" + strconv.Itoa(p.frames)}
+	var err error
+	if c.frame, err = p.document.Call("createElement", "iframe"); err != nil {
+		return nil, err
 	}
-	_ = frame.Set("name", name)
-	_ = frame.Set("title", title)
-	_ = frame.Set("referrerPolicy", "no-referrer")
-	return frame, nil
+	_ = c.frame.Set("name", c.name)
+	_ = c.frame.Set("title", title)
+	_ = c.frame.Set("referrerPolicy", "no-referrer")
+	_, err = p.transport.Call("appendChild", c.frame)
+	return c, err
+}
+
+// get sends the frame to an address. It gets no src, which whatever reads the page's elements would read with the token in
+// it.
+func (c *carrier) get(address string) {
+	_, _ = get(get(c.frame, "contentWindow"), "location").Call("replace", address)
+}
+
+// onLoad tells of what the frame loads from elsewhere. The empty document that it begins with, which some browsers load with
+// an event of its own and late, can be read, and another site's can't.
+func (c *carrier) onLoad(told func()) (off func()) {
+	return on(c.frame, "load", func(safejs.Value) {
+		if !truthy(get(c.frame, "contentDocument")) {
+			told()
+		}
+	})
 }
 
 // submit posts a target's fields to the frame or window called name.

@@ -75,6 +75,22 @@ func on(target safejs.Value, event string, handle func(event safejs.Value)) (off
 	}
 }
 
+// afterwards calls do when the page has nothing else to do, in a task of its own.
+func (p *page) afterwards(do func()) {
+	var f safejs.Func
+	f, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any {
+		f.Release()
+		do()
+		return nil
+	})
+	if err != nil {
+		return
+	}
+	if _, err = p.window.Call("requestIdleCallback", f, map[string]any{"timeout": 100}); err != nil { // not in every browser
+		_, _ = p.window.Call("setTimeout", f, 0)
+	}
+}
+
 // await waits for a promise. If ctx ends first, the promise's functions are let go when it settles.
 func await(ctx context.Context, promise safejs.Value) (safejs.Value, error) {
 	type settled struct {

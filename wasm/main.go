@@ -42,18 +42,25 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("reading the first view: %w", err)
 	}
 	controller := session.New(page, newServer(page), view)
-	go controller.Run(ctx)
+	go controller.Ask(ctx)
 	atMost(patienceToMount, controller.Routed())
 	// A press that began on a native button ends on it. From the last quiet to the mounted panel nothing waits, so no press
 	// comes between.
 	pressed, err := page.quiet(ctx)
 	if err == nil && pressed { // the panel has to know of it
+		go controller.Run(ctx)
 		atMost(patienceToMount, controller.Told())
 		_, err = page.quiet(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("waiting for the buttons to be let go: %w", err)
 	}
+	page.afterwards(func() {
+		page.makeReady()
+		if !pressed {
+			go controller.Run(ctx)
+		}
+	})
 	app.RouteFunc("/", func() app.Composer { return panel.New(controller) })
 	app.RunWhenOnBrowser()
 	return nil
@@ -70,6 +77,8 @@ func atMost(d time.Duration, done <-chan struct{}) {
 type page struct {
 	window, document, transport safejs.Value
 	channel                     safejs.Value
+	ready                       *carrier // for the next press; may be nil
+	frames                      int      // made so far
 }
 
 var _ session.Browser = (*page)(nil)

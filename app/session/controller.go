@@ -59,6 +59,7 @@ type Controller struct {
 	notice   string // what couldn't be recorded
 	detour   string // why the newest press took another route than the first
 	wake     chan struct{}
+	running  bool // Run was called
 	warmed   warmth
 	watchers map[int]func(panel.View)
 	watcher  int
@@ -85,16 +86,26 @@ func New(browser Browser, server Server, initial panel.View) *Controller {
 	return c
 }
 
-// Run follows the server and keeps the route warm until ctx is done.
-func (c *Controller) Run(ctx context.Context) {
+// Ask asks how the platform is reached until that is answered or ctx is done. From then on a press has its effect; all else
+// is Run's, and can wait until the panel stands.
+func (c *Controller) Ask(ctx context.Context) {
 	c.mu.Lock()
 	c.ctx = ctx
 	c.mu.Unlock()
+	c.fetchRoute(ctx)
+}
+
+// Run follows the server and keeps the route warm until ctx is done.
+func (c *Controller) Run(ctx context.Context) {
 	stop := c.browser.Listen(Listener{Heard: c.hear, Changed: c.changed})
 	defer stop()
 	c.recover()
+	c.mu.Lock()
+	if c.running = true; c.route != nil {
+		c.prepare()
+	}
+	c.mu.Unlock()
 	var work sync.WaitGroup
-	work.Go(func() { c.fetchRoute(ctx) })
 	work.Go(func() { c.follow(ctx) })
 	work.Go(func() { c.keepWarm(ctx) })
 	work.Wait()
@@ -310,7 +321,7 @@ func (c *Controller) press(action recording.Action, reason string, unrecorded bo
 // begin starts an attempt. By the session route a pause fires before anything else is done, and a resume is written down
 // first; the server route's order does both at once.
 func (c *Controller) begin(route recording.Route, action recording.Action, reason string, unrecorded bool) {
-	shown := c.draw().Snapshot
+	shown := c.overlay()
 	s := &shot{
 		begun:  time.Now(),
 		before: shown.State,

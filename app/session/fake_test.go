@@ -356,7 +356,10 @@ func open(t *testing.T, b *browser, s *server) *tab {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		tab.Run(ctx)
+		var work sync.WaitGroup
+		work.Go(func() { tab.Ask(ctx) })
+		work.Go(func() { tab.Run(ctx) })
+		work.Wait()
 		close(done)
 	}()
 	stop := tab.Watch(func(v panel.View) {

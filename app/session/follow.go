@@ -47,8 +47,9 @@ func (c *Controller) askRoute(ctx context.Context) error {
 	switch {
 	case err == nil:
 		c.route, c.noRoute = &route, ""
-		c.probe(nil)
-		c.warm(0)
+		if c.running {
+			c.prepare()
+		}
 	case c.route != nil: // what is known stays good
 	case errors.As(err, &problem) && problem.Status == 401:
 		c.noRoute = "You are signed out. Sign in again."

@@ -42,6 +42,47 @@ func (c *Controller) warm(gap time.Duration) bool {
 	return true
 }
 
+// prepare makes the first press as quick as the next ones. The way to the platform is known.
+func (c *Controller) prepare() {
+	c.probe(nil)
+	c.warm(0)
+	c.rehearse()
+}
+
+// rehearse pauses on an empty stage, because browsers compile a function when it runs for the first time: a few milliseconds
+// that a press needn't wait for.
+func (c *Controller) rehearse() {
+	if c.way(recording.Pause) != recording.RouteSession || c.transport() != recording.TransportIframe {
+		return
+	}
+	double := New(stage{c.browser}, understudy{}, c.view)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // nothing is to be delivered
+	double.ctx, double.route = ctx, c.route
+	double.Pause()
+	double.mu.Lock()
+	defer double.mu.Unlock()
+	for _, s := range double.shots {
+		s.end()
+	}
+}
+
+// stage is the browser as it is, in which nothing is done.
+type stage struct{ Browser }
+
+func (stage) Frame(Target, func(Signal)) (remove func()) { return func() {} }
+func (stage) Window(recording.Action) Window             { return nil }
+func (stage) Keep(_, _ string)                           {}
+func (stage) Forget(string)                              {}
+func (stage) Tell(string)                                {}
+
+// understudy is a server that is told nothing.
+type understudy struct{ Server }
+
+func (understudy) Announce(ctx context.Context, _ Announcement) (recording.Attempt, error) {
+	return recording.Attempt{}, context.Cause(ctx)
+}
+
 // keepWarm warms the route after idle, while the page can be seen and not for ever.
 func (c *Controller) keepWarm(ctx context.Context) {
 	tick := time.NewTicker(idleGap)

@@ -10,7 +10,10 @@
   });
 
   // Third-party cookies: what a sandboxed frame of our own requests is third-party, and the server tells it what came along.
+  let probed = false;
   function probe() {
+    if (probed) return;
+    probed = true;
     const frame = doc.createElement('iframe');
     frame.sandbox = 'allow-scripts';
     frame.hidden = true;
@@ -29,10 +32,10 @@
     setTimeout(done, 10000);
     doc.body.append(frame);
   }
-  probe();
 
-  const root = doc.getElementById('panel-root');
-  if (doc.body.dataset.page !== 'panel' || !root) return;
+  const root = doc.getElementById('panel-root'), plain = doc.body.dataset.page !== 'panel' || !root;
+  if (plain || !cookie('offrecord_tpc')) probe(); // else when the panel stands: the answer may be old, but there is one
+  if (plain) return;
 
   // The program. data-program is loading, running, ended or refused.
   html.dataset.program = 'loading';
@@ -228,6 +231,7 @@
     }
     reason(because);
     html.dataset.program = state;
+    probe();
     listen();
     refresh();
   }
@@ -254,6 +258,7 @@
     source = null;
     html.dataset.program = 'running';
     if (doc.activeElement === doc.body) refocus(control);
+    setTimeout(probe);
   }).observe(doc.body, {childList: true});
 
   const script = src => new Promise((yes, no) => {
@@ -263,9 +268,12 @@
     s.onerror = () => no(new Error('the loader could not be fetched'));
     doc.head.append(s);
   });
+  // It is compiled while its loader is still on the way.
+  const compiled = WebAssembly.compileStreaming(fetch(wasm));
+  compiled.catch(() => {});
   async function load(go) {
     try {
-      return await WebAssembly.instantiateStreaming(fetch(wasm), go.importObject);
+      return {instance: await WebAssembly.instantiate(await compiled, go.importObject)};
     } catch {
       // A proxy that rewrites the content type is the usual reason.
       return WebAssembly.instantiate(await (await fetch(wasm)).arrayBuffer(), go.importObject);
@@ -274,7 +282,7 @@
   (async () => {
     let started = false, go;
     try {
-      await script(exec);
+      if (!window.Go) await script(exec); // the page's own is late, or lost
       go = new window.Go();
       const {instance} = await load(go);
       started = true;
