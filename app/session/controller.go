@@ -48,6 +48,7 @@ type Controller struct {
 	noRoute  string        // why the server gave no route
 	skew     time.Duration // the server's clock less the browser's
 	online   bool
+	cookies  Cookies // as the browser said last: to ask it takes a press a moment
 	live     bool
 	heard    bool // the server, on the stream, at least once
 	reach    Reach
@@ -75,7 +76,7 @@ func New(browser Browser, server Server, initial panel.View) *Controller {
 		pressed: map[recording.Action]time.Time{},
 		wake:    make(chan struct{}), watchers: map[int]func(panel.View){},
 		ctx:    context.Background(),
-		online: browser.Online(),
+		online: browser.Online(), cookies: browser.Cookies(),
 	}
 	if a := initial.Snapshot.Attempt; a != nil {
 		c.learn(*a)
@@ -101,6 +102,7 @@ func (c *Controller) Run(ctx context.Context) {
 	defer stop()
 	c.recover()
 	c.mu.Lock()
+	c.cookies = c.browser.Cookies() // which may have been found out before anyone listened
 	if c.running = true; c.route != nil {
 		c.prepare()
 	}
@@ -267,7 +269,7 @@ func (c *Controller) transport() recording.Transport {
 			return t
 		}
 	}
-	if c.noFrames || c.browser.Cookies() == CookiesBlocked {
+	if c.noFrames || c.cookies == CookiesBlocked {
 		return recording.TransportPopup
 	}
 	return recording.TransportIframe

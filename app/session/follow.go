@@ -218,6 +218,7 @@ func (c *Controller) changed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.online
+	c.cookies = c.browser.Cookies()
 	switch c.online = c.browser.Online(); {
 	case !c.online:
 		c.live = false
@@ -365,7 +366,7 @@ func (c *Controller) readiness() panel.Readiness {
 				hindered("The browser blocked the small window. Allow pop-ups for this page.")
 			}
 			note("A small window opens for a moment at each press.")
-		} else if c.browser.Cookies() == CookiesBlocked {
+		} else if c.cookies == CookiesBlocked {
 			because("This browser keeps back the platform's cookie. Ask your administrator to allow pop-ups as the transport.")
 		}
 		note("Whether you are signed in to the platform can't be seen from here.")

@@ -256,6 +256,8 @@
     observer.disconnect();
     source?.close();
     source = null;
+    // go-app looks at every click for a link that it should follow itself. The panel has none, and a press shouldn't wait for it.
+    window.onclick = null;
     html.dataset.program = 'running';
     if (doc.activeElement === doc.body) refocus(control);
     setTimeout(probe);
