@@ -220,6 +220,63 @@ type Snapshot struct {
 	// Ready is what the server knows of its own half; the browser adds cookies and popups.
 	Ready           bool       `json:"ready"`
 	NotReadyBecause string     `json:"not_ready_because,omitempty"`
-	AutoResumeAt    *time.Time `json:"auto_resume_at,omitempty"`
-	ExtensionsLeft  int        `json:"extensions_left"`
+	// AutoResumeAt is when the open pause has lasted as long as it may; nil without a limit, and once it is over or was dealt with.
+	AutoResumeAt   *time.Time `json:"auto_resume_at,omitempty"`
+	ExtensionsLeft int        `json:"extensions_left"`
+	// Pause is the attempt that began the open pause, for POST /api/v1/pauses/{id}/extend; empty where none is open.
+	Pause string `json:"pause,omitempty"`
+	// AtMaxPause is what happens at AutoResumeAt, as far as it is known now: Resume, or empty for an alert.
+	AtMaxPause Action `json:"at_max_pause,omitempty"`
+	// Notices are what the agent must know besides the state, the most important first.
+	Notices []Notice `json:"notices,omitempty"`
+	// Alerts are those about this agent's recording that nobody has acknowledged, oldest first.
+	Alerts []Alert `json:"alerts,omitempty"`
+}
+
+// NoticeCode names a notice for a machine.
+type NoticeCode string
+
+// The notices.
+const (
+	CallChanged    NoticeCode = "call_changed"    // the call changed while it was paused: this call may be recording
+	LogSpooled     NoticeCode = "log_spooled"     // the audit log's store can't be written; records are kept aside
+	LogUnavailable NoticeCode = "log_unavailable" // nothing can be written down: a resume needs "without record"
+	PlatformAway   NoticeCode = "platform_away"   // the platform isn't answering; a pause is sent all the same
+	CannotConfirm  NoticeCode = "cannot_confirm"  // this account's route can never say whether a pause worked
+)
+
+// Notice is one standing sentence for the agent.
+type Notice struct {
+	Code NoticeCode `json:"code"`
+	Text string     `json:"text"` // with what to do
+}
+
+// AlertKind says which fault of the control an alert is about.
+type AlertKind string
+
+// The kinds of alerts.
+const (
+	AlertFailed  AlertKind = "attempt_failed"  // a pause or resume is known not to have worked
+	AlertUnknown AlertKind = "attempt_unknown" // it may or may not have worked
+	AlertOverdue AlertKind = "pause_overdue"   // a pause is over its time and wasn't resumed
+	AlertRestart AlertKind = "restart"         // what was under way when the server ended isn't known
+	AlertLog     AlertKind = "log"             // the audit log can't be written
+	AlertNoProof AlertKind = "cannot_confirm"  // a platform's only route can never confirm: one standing alert a platform
+	AlertLeak    AlertKind = "leak"            // a recording is audible where it was to be silent
+)
+
+// Alert is a fault of the control that needs a person. Its JSON is an item of GET /api/v1/alerts and the SSE event "alert".
+type Alert struct {
+	ID       string    `json:"id"` // a UUID
+	Kind     AlertKind `json:"kind"`
+	Agent    string    `json:"agent,omitempty"` // whose recording; empty where it is nobody's alone
+	Platform string    `json:"platform,omitempty"`
+	Call     string    `json:"call,omitempty"`
+	Attempt  string    `json:"attempt,omitempty"`
+	Text     string    `json:"text"` // one sentence with what to do
+	RaisedAt time.Time `json:"raised_at"`
+	// Repeated is how often it was told again since. It grows louder with it.
+	Repeated int        `json:"repeated"`
+	AckedAt  *time.Time `json:"acked_at,omitempty"`
+	AckedBy  string     `json:"acked_by,omitempty"`
 }

@@ -91,13 +91,17 @@ func (p *parser) checkStore(c *Config) {
 			p.at("store", "store must be sqlite: and a file name.")
 		}
 		beside := strings.TrimSuffix(c.StoreFile, ".db")
+		if c.StoreFile != "" {
+			c.DataFile = beside + ".data.db"
+		}
 		c.Spool = p.resolve(cmp.Or(c.Spool, beside+".spool"))
 		c.Audit.SigningKeyFile = p.resolve(cmp.Or(c.Audit.SigningKeyFile, beside+".key"))
 		if c.Audit.CheckpointFile != "" {
 			c.Audit.CheckpointFile = p.resolve(c.Audit.CheckpointFile)
 		}
 		used := map[string]string{}
-		for _, f := range []struct{ key, name string }{{"store", c.StoreFile}, {"spool", c.Spool}, {"audit.signing_key_file", c.Audit.SigningKeyFile}, {"audit.checkpoint_file", c.Audit.CheckpointFile}} {
+		for _, f := range []struct{ key, name string }{{"store", c.StoreFile}, {"spool", c.Spool}, {"audit.signing_key_file", c.Audit.SigningKeyFile}, {"audit.checkpoint_file", c.Audit.CheckpointFile},
+			{"store (its .data.db)", c.DataFile}} {
 			if other, taken := used[f.name]; taken && f.name != "" {
 				p.at(f.key, fmt.Sprintf("%s and %s are the same file: give each its own.", f.key, other))
 			}

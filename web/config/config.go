@@ -26,6 +26,7 @@ type Config struct {
 	Proxies        []string       `yaml:"trusted_proxies"`
 	Store          string         `yaml:"store"` // sqlite: and a file's name; without one, attempts are kept in memory only
 	StoreFile      string         `yaml:"-"`     // its path
+	DataFile       string         `yaml:"-"`     // the path of what isn't the log, beside it; empty without a store
 	Spool          string         `yaml:"spool"` // where records go while the store can't be written
 	Retention      time.Duration  `yaml:"retention"`
 	Audit          Audit          `yaml:"audit"`
