@@ -218,8 +218,8 @@ type Snapshot struct {
 	Attempt *Attempt `json:"attempt"`
 	Holds   []Hold   `json:"holds"`
 	// Ready is what the server knows of its own half; the browser adds cookies and popups.
-	Ready           bool       `json:"ready"`
-	NotReadyBecause string     `json:"not_ready_because,omitempty"`
+	Ready           bool   `json:"ready"`
+	NotReadyBecause string `json:"not_ready_because,omitempty"`
 	// AutoResumeAt is when the open pause has lasted as long as it may; nil without a limit, and once it is over or was dealt with.
 	AutoResumeAt   *time.Time `json:"auto_resume_at,omitempty"`
 	ExtensionsLeft int        `json:"extensions_left"`
