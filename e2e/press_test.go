@@ -123,7 +123,7 @@ func pressWithoutAnyScript(t *testing.T, world browser.Cookies) {
 	allowPlatformNoise(tab)
 	s.logIn(t, tab, d) // its page finds out which cookies this browser sends
 	tab.Wait(`html[data-program=running]`)
-	letGo := f.withhold("/assets/boot.")
+	letGo, letProgramGo := f.withhold("/assets/boot."), f.withhold(".wasm")
 	tab.Go(s.url + "/")
 	// The tree that screen readers get waits for the page's scripts; a hand doesn't.
 	tab.Wait("[data-control=pause]")
@@ -137,6 +137,17 @@ func pressWithoutAnyScript(t *testing.T, world browser.Cookies) {
 		t.Errorf("the boot script ran: the program is %s", p)
 	}
 	letGo()
+	// The script that comes too late for the press tells of it, before there is a program.
+	tab.Until(`document.querySelector('.attempt .action')?.innerText === 'Pause'`)
+	if world == browser.ThirdPartyAllowed {
+		if got := settled(tab, "Pause"); got != recording.Sent {
+			t.Errorf("a press before any script is %s", got)
+		}
+	}
+	if p := running(tab); p != "loading" {
+		t.Errorf("the program is %s", p)
+	}
+	letProgramGo()
 	tab.Wait(`html[data-program=running]`)
 	tab.Until(`document.querySelector('.attempt .action')?.innerText === 'Pause'`)
 	d.only(t, 1, "the same press, after the mount")

@@ -156,14 +156,19 @@
     report(f, sources.every(source => source.startsWith("'")) ? 'failed' : 'unknown', 'csp');
   });
 
+  // A page of our own in the frame is our refusal: nothing went on to the platform.
+  const ours = () => { try { return transport.contentDocument; } catch { return null; } };
+
+  // A press that was quicker than this script brought no id, and nobody listened. The server's stream tells which it was.
+  let early = false;
+  function unheard() { early = true; listen(); }
+
   transport?.addEventListener('load', () => {
     const f = flying;
+    if (!f && !ours()) unheard();
     if (!f || f.done || f.popup) return;
     f.done = true;
-    // A page of our own in the frame is our refusal: nothing went on to the platform.
-    let ours = null;
-    try { ours = transport.contentDocument; } catch {}
-    if (ours) say('Nothing was sent. Reload this page, and sign in again if it asks for it.');
+    if (ours()) say('Nothing was sent. Reload this page, and sign in again if it asks for it.');
     else report(f, 'sent', 'frame_load');
   });
 
@@ -198,6 +203,10 @@
   function landed(e) {
     const told = JSON.parse(e.data), a = e.type === 'state' ? told.attempt : told;
     if (a?.route === 'server' && a.decided_at && a.id === flying?.id) flying.done = true;
+    if (early && !flying && a?.route === 'session' && a.transport === 'iframe' && !a.outcome) {
+      early = false;
+      report({id: a.id, at: performance.now() - Math.max(0, Date.now() - Date.parse(a.requested_at))}, 'sent', 'frame_load');
+    }
   }
   async function refresh() {
     stale = true;
@@ -235,6 +244,8 @@
     listen();
     refresh();
   }
+
+  if (navigator.userActivation?.hasBeenActive || transport && !ours()) unheard();
 
   let storage = true;
   try {
