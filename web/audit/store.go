@@ -30,6 +30,8 @@ type head struct {
 type store struct {
 	db   *sql.DB
 	head head
+	// What every write says is compiled once.
+	put, begin, decide, move *sql.Stmt
 }
 
 // dsn is the address of a database. A write waits half a second for another process's lock, then goes to the spool.
@@ -67,6 +69,19 @@ func (s *store) prepare(ctx context.Context, path, publicKey string) error {
 	}
 	if _, err := s.db.ExecContext(ctx, `INSERT INTO signer (key) VALUES (?) ON CONFLICT DO NOTHING`, publicKey); err != nil {
 		return err
+	}
+	for _, statement := range []struct {
+		to    **sql.Stmt
+		query string
+	}{
+		{&s.put, `INSERT INTO record (seq, body) VALUES (?, ?)`},
+		{&s.begin, `INSERT INTO open_attempt (attempt) VALUES (?) ON CONFLICT DO NOTHING`},
+		{&s.decide, `DELETE FROM open_attempt WHERE attempt = ?`},
+		{&s.move, `UPDATE head SET size = ?, last = ?, tree = ?, batch = ?, spool = ?, merged = ? WHERE size = ? AND last = ?`},
+	} {
+		if *statement.to, err = s.db.PrepareContext(ctx, statement.query); err != nil { // they end with the database
+			return err
+		}
 	}
 	if err := s.load(ctx); err != nil {
 		return err
@@ -130,7 +145,7 @@ func (s *store) append(ctx context.Context, batch string, lines []line, also hea
 	}
 	defer tx.Rollback()
 	if len(lines) > 0 {
-		if err := insert(ctx, tx, &next, lines); err != nil {
+		if err := s.insert(ctx, tx, &next, lines); err != nil {
 			return 0, err
 		}
 	}
@@ -139,8 +154,7 @@ func (s *store) append(ctx context.Context, batch string, lines []line, also hea
 			return 0, err
 		}
 	}
-	done, err := tx.ExecContext(ctx, `UPDATE head SET size = ?, last = ?, tree = ?, batch = ?, spool = ?, merged = ? WHERE size = ? AND last = ?`,
-		next.size, next.last[:], next.tree.bytes(), next.batch, next.spool, next.merged, s.head.size, s.head.last[:])
+	done, err := tx.StmtContext(ctx, s.move).ExecContext(ctx, next.size, next.last[:], next.tree.bytes(), next.batch, next.spool, next.merged, s.head.size, s.head.last[:])
 	if err != nil {
 		return 0, err
 	}
@@ -155,12 +169,8 @@ func (s *store) append(ctx context.Context, batch string, lines []line, also hea
 	return first, nil
 }
 
-func insert(ctx context.Context, tx *sql.Tx, h *head, lines []line) error {
-	put, err := tx.PrepareContext(ctx, `INSERT INTO record (seq, body) VALUES (?, ?)`)
-	if err != nil {
-		return err
-	}
-	defer put.Close()
+func (s *store) insert(ctx context.Context, tx *sql.Tx, h *head, lines []line) error {
+	put, begin, decide := tx.StmtContext(ctx, s.put), tx.StmtContext(ctx, s.begin), tx.StmtContext(ctx, s.decide)
 	for _, l := range lines {
 		l.Seq, l.Prev = h.size+1, h.last
 		body, err := l.encode()
@@ -174,9 +184,9 @@ func insert(ctx context.Context, tx *sql.Tx, h *head, lines []line) error {
 		h.add(h.last)
 		switch l.Kind {
 		case AttemptBegun:
-			_, err = tx.ExecContext(ctx, `INSERT INTO open_attempt (attempt) VALUES (?) ON CONFLICT DO NOTHING`, l.Attempt)
+			_, err = begin.ExecContext(ctx, l.Attempt)
 		case AttemptDecided:
-			_, err = tx.ExecContext(ctx, `DELETE FROM open_attempt WHERE attempt = ?`, l.Attempt)
+			_, err = decide.ExecContext(ctx, l.Attempt)
 		}
 		if err != nil {
 			return err
