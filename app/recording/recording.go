@@ -263,6 +263,8 @@ const (
 	AlertLog     AlertKind = "log"             // the audit log can't be written
 	AlertNoProof AlertKind = "cannot_confirm"  // a platform's only route can never confirm: one standing alert a platform
 	AlertLeak    AlertKind = "leak"            // a recording is audible where it was to be silent
+	// AlertCheckpoint says that the log's checkpoints haven't reached where they are to be kept for long: a cut log wouldn't show.
+	AlertCheckpoint AlertKind = "checkpoint"
 )
 
 // Alert is a fault of the control that needs a person. Its JSON is an item of GET /api/v1/alerts and the SSE event "alert".
@@ -279,4 +281,9 @@ type Alert struct {
 	Repeated int        `json:"repeated"`
 	AckedAt  *time.Time `json:"acked_at,omitempty"`
 	AckedBy  string     `json:"acked_by,omitempty"`
+	// SettledAt is when the fault was over by itself, acknowledged or not.
+	SettledAt *time.Time `json:"settled_at,omitempty"`
 }
+
+// Open reports whether it still waits for a person.
+func (a Alert) Open() bool { return a.AckedAt == nil && a.SettledAt == nil }
