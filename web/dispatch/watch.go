@@ -8,7 +8,7 @@ import (
 
 const (
 	// maxWatchers is how many streams an agent may have open; the oldest gives way.
-	maxWatchers = 64
+	maxWatchers = 128
 	// backlog is how many events a stream may lag behind before it is ended. Who comes back gets the whole state at once.
 	backlog = 64
 )

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"offrecord/app/recording"
+	"offrecord/e2e/bench/figures"
+	"offrecord/web/audit"
+)
+
+// attempts writes a log with this many attempts of an hour, as a companion would have, each begun and decided.
+func attempts(count, agents int) func(context.Context, string) error {
+	return func(ctx context.Context, dir string) (err error) {
+		key, err := audit.LoadKey(filepath.Join(dir, "offrecord.key"), "offrecord")
+		if err != nil {
+			return err
+		}
+		log, err := audit.Open(ctx, audit.Config{Store: filepath.Join(dir, "offrecord.db"), Spool: filepath.Join(dir, "offrecord.spool"), Key: key, CheckpointEvery: time.Hour})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if closed := log.Close(); err == nil {
+				err = closed
+			}
+		}()
+		began := time.Now().Add(-time.Hour)
+		work, failed := make(chan int), make(chan error, 1)
+		var writers sync.WaitGroup
+		for range 128 {
+			writers.Go(func() {
+				for i := range work {
+					at := began.Add(time.Duration(float64(time.Hour) * float64(i) / float64(count)))
+					a := recording.Attempt{ID: uuid.NewString(), Action: recording.Pause, Agent: fmt.Sprintf("agent%04d@acme.example", i%agents), Platform: "acme",
+						Route: recording.RouteServer, Origin: recording.Hand, RequestedAt: at}
+					if i/agents%2 == 1 {
+						a.Action = recording.Resume
+					}
+					for _, outcome := range []recording.Outcome{recording.Pending, recording.Confirmed} {
+						if a.Outcome = outcome; outcome != recording.Pending {
+							decided := at.Add(40 * time.Millisecond)
+							a.DecidedAt, a.State = &decided, a.Effect()
+						}
+						r, err := audit.OfAttempt(a)
+						if err == nil {
+							_, err = log.Append(ctx, r)
+						}
+						if err != nil {
+							select {
+							case failed <- err:
+							default:
+							}
+						}
+					}
+				}
+			})
+		}
+		for i := range count {
+			work <- i
+		}
+		close(work)
+		writers.Wait()
+		select {
+		case err := <-failed:
+			return err
+		default:
+			return nil
+		}
+	}
+}
+
+// opening measures, in milliseconds, what a panel asks for when it is opened: its page, and the state on its stream.
+func (f *floor) opening(ctx context.Context, times int) (took figures.Series, err error) {
+	for i := range times {
+		bearer, began := f.bearers[i%len(f.bearers)], time.Now()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+"/", nil)
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Authorization", "Bearer "+bearer)
+		page, err := f.client.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		_, err = io.Copy(io.Discard, page.Body)
+		page.Body.Close()
+		if err != nil || page.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("a panel's page: %s, %w", page.Status, err)
+		}
+		s, err := f.panel(ctx, bearer)
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, float64(time.Since(began))/float64(time.Millisecond))
+		s.Close()
+	}
+	return took, nil
+}
