@@ -1,10 +1,10 @@
-// Package upstream is the one way out to the platforms: HTTP with its guards, paths that can't be led astray, and tokens.
+// Package upstream is the one way out, to the platforms and to webhooks: HTTP with its guards, paths that can't be led astray, and tokens.
 //
 // A client talks to the addresses it was made with and to nothing else: requests and dials to any other are refused,
 // redirects aren't followed, and the environment's proxies aren't used (a proxy would see where calls go and would have to
-// be dialled although nobody configured it). Connections are HTTP/1.1 with TLS 1.2 or newer: with one shared HTTP/2
-// connection, one agent's stall would be everybody's. Time limits come from the context. What an error says never holds a
-// credential or anything that the other side wrote.
+// be dialled although nobody configured it). A name that leads to an address that no service has isn't dialled either.
+// Connections are HTTP/1.1 with TLS 1.2 or newer: with one shared HTTP/2 connection, one agent's stall would be everybody's.
+// Time limits come from the context. What an error says never holds a credential or anything that the other side wrote.
 package upstream
 
 import (
@@ -58,7 +58,7 @@ func New(o Options, to ...*url.URL) (*Client, error) {
 	}
 	dial := o.Dial
 	if dial == nil {
-		dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+		dial = dialer(nil)
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -165,6 +165,7 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	errElsewhere   = errors.New("the address isn't a configured one")
 	errResolve     = errors.New("the host's name can't be resolved")
+	errMisled      = errors.New("the host's name leads to an address that no service has")
 	errRefused     = errors.New("the connection was refused")
 	errReset       = errors.New("the connection was reset")
 	errClosed      = errors.New("the connection was closed")
@@ -185,6 +186,8 @@ func reason(err error) error {
 		return context.Canceled
 	case errors.Is(err, errElsewhere):
 		return errElsewhere
+	case errors.Is(err, errMisled):
+		return errMisled
 	case errors.As(err, &dns):
 		return errResolve
 	case errors.As(err, &cert):
