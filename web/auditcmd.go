@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -22,6 +23,7 @@ type auditCommands struct {
 type source struct {
 	Config string `xor:"log" placeholder:"FILE" help:"The configuration: its store, its key and its checkpoint file are taken."`
 	Store  string `xor:"log" placeholder:"FILE" help:"The store."`
+	spool  string // the configuration's
 }
 
 type auditVerify struct {
@@ -50,7 +52,7 @@ func (s *source) find(key, checkpoints *string, complaints io.Writer) bool {
 		fmt.Fprintln(complaints, "offrecord: the configuration has no store, so there is no log.")
 		return false
 	}
-	s.Store = c.StoreFile
+	s.Store, s.spool = c.StoreFile, c.Spool
 	if *key == "" {
 		if _, err := os.Stat(c.Audit.SigningKeyFile); err == nil {
 			*key = c.Audit.SigningKeyFile
@@ -131,6 +133,8 @@ func (v auditVerify) run(ctx context.Context, out, complaints io.Writer) int {
 		return usage
 	}
 	var report audit.Report
+	var waiting int64
+	var damaged int
 	if v.Export != "" {
 		f, openErr := os.Open(v.Export)
 		if openErr != nil {
@@ -145,7 +149,11 @@ func (v auditVerify) run(ctx context.Context, out, complaints io.Writer) int {
 			return usage
 		}
 		defer r.Close()
-		report, err = r.Verify(ctx, t)
+		if report, err = r.Verify(ctx, t); err == nil && v.spool != "" {
+			if waiting, damaged, err = r.Waiting(ctx, v.spool); errors.Is(err, fs.ErrNotExist) {
+				err = nil // a log that was copied without it
+			}
+		}
 	}
 	var bad *audit.BadRecord
 	switch {
@@ -165,6 +173,9 @@ func (v auditVerify) run(ctx context.Context, out, complaints io.Writer) int {
 	}
 	if report.Unchecked > 0 {
 		fmt.Fprintf(out, "note: %d of the checkpoints are of records that retention has removed\n", report.Unchecked)
+	}
+	if waiting > 0 || damaged > 0 {
+		fmt.Fprintf(out, "note: %d records wait in the spool to be added, and %d parts of it can't be read: they are no part of this check\n", waiting, damaged)
 	}
 	if len(t.Keys) == 0 {
 		fmt.Fprintln(out, "note: without --key the log shows only that it agrees with itself")

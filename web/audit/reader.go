@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +50,33 @@ func openReader(path string, alone bool) (*Reader, error) {
 
 // Close closes the reader.
 func (r *Reader) Close() error { return r.db.Close() }
+
+// Waiting counts the records of a spool that the store doesn't hold yet, and what of it can't be read: torn by a kill, changed
+// since, or beside a running server being written. A spool isn't chained, so what waits in it is no part of a verification.
+func (r *Reader) Waiting(ctx context.Context, spoolFile string) (records int64, damaged int, err error) {
+	h, err := readHead(ctx, r.db)
+	if err != nil {
+		return 0, 0, err
+	}
+	f, err := os.Open(spoolFile)
+	if err != nil {
+		return 0, 0, fmt.Errorf("opening the spool: %w", err)
+	}
+	defer f.Close()
+	scan, err := scanSpool(f, func(s spooled) error {
+		if s.batch != h.batch {
+			records++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	if hex.EncodeToString(scan.generation[:]) == h.spool {
+		records = max(records-h.merged, 0)
+	}
+	return records, scan.bad, nil
+}
 
 // Filter chooses records. Its zero value chooses all.
 type Filter struct {

@@ -65,11 +65,19 @@ func TestTheSpoolIsMergedOnceInOrder(t *testing.T) {
 	if s := w.Status(); s.Store == nil || s.Spooled != 3 || s.Spool != nil {
 		t.Errorf("status %+v", s)
 	}
+	waiting := func(want int64) {
+		t.Helper()
+		if n, damaged, err := w.Waiting(context.Background(), w.config.Spool); n != want || damaged != 0 || err != nil {
+			t.Errorf("%d records wait and %d are damaged, %v", n, damaged, err)
+		}
+	}
+	waiting(3)
 	if err := w.Checkpoint(context.Background()); err == nil {
 		t.Error("a checkpoint was made of a log that waits in the spool")
 	}
 	w.broken.Store(false)
 	w.until(func(s Status) bool { return s.Store == nil && s.Spooled == 0 })
+	waiting(0)
 	put(t, w.Log, Record{Kind: SignOut})
 	want := []Kind{LogStarted, SignIn, Refused, ConfigLoaded, Deletion, SpoolMerged, SignOut}
 	if got := allKinds(t, w.Log); !slices.Equal(got, want) {
