@@ -81,19 +81,20 @@ func build(t testing.TB, change func(*httpapi.Options), journal dispatch.Journal
 		return dispatch.Upstream{Server: server, Try: time.Second, Attempt: 3 * time.Second, Combine: name == "both"}, ok
 	}})
 	session := eightbyeight.Session{Base: base, ActionToken: secret.New(canary)}
+	everyone := identity.NewDirectory([]identity.Principal{
+		{Email: "bill@acme.example", Role: identity.Agent, Platform: "acme", AgentID: "bill"},
+		{Email: "jo@acme.example", Role: identity.Agent, Platform: "acme"},
+		{Email: "vera@emea.example", Role: identity.Agent, Platform: "emea"},
+		{Email: "nico@cx.example", Role: identity.Agent, Platform: "cx", AgentID: "4711"},
+		{Email: "bea@both.example", Role: identity.Agent, Platform: "both", AgentID: "bea"},
+		{Email: "ann@acme.example", Role: identity.Admin},
+		{Email: "sue@acme.example", Role: identity.Supervisor},
+	})
 	options := httpapi.Options{
-		Log:     logger,
-		Version: "test",
-		Directory: identity.NewDirectory([]identity.Principal{
-			{Email: "bill@acme.example", Role: identity.Agent, Platform: "acme", AgentID: "bill"},
-			{Email: "jo@acme.example", Role: identity.Agent, Platform: "acme"},
-			{Email: "vera@emea.example", Role: identity.Agent, Platform: "emea"},
-			{Email: "nico@cx.example", Role: identity.Agent, Platform: "cx", AgentID: "4711"},
-			{Email: "bea@both.example", Role: identity.Agent, Platform: "both", AgentID: "bea"},
-			{Email: "ann@acme.example", Role: identity.Admin},
-			{Email: "sue@acme.example", Role: identity.Supervisor},
-		}),
-		Sessions: identity.NewSessions(),
+		Log:       logger,
+		Version:   "test",
+		Directory: everyone,
+		Sessions:  identity.NewSessions(everyone),
 		Platforms: map[string]httpapi.Platform{
 			"acme": {Name: "acme", Kind: "8x8", Routes: []recording.Route{recording.RouteSession}, Session: session, AttemptTimeout: 15 * time.Second},
 			"both": {Name: "both", Kind: "8x8", Routes: []recording.Route{recording.RouteSession, recording.RouteServer}, Session: session,

@@ -56,7 +56,7 @@ func (a *API) begin(r *request) (string, error) {
 	}
 	r.principal = who
 	a.noteSignIn(r, who.Email, false)
-	return a.Sessions.Begin(who, presented), nil
+	return a.Sessions.Begin(identity.SignIn{Email: who.Email, Way: identity.Way(r.PathValue("method"))}, presented), nil
 }
 
 // login is POST /api/v1/login/{method}.
@@ -124,7 +124,9 @@ func (a *API) end(w http.ResponseWriter, r *request) {
 	if r.principal.Email != "" {
 		a.note(r, audit.Record{Kind: audit.SignOut})
 	}
-	a.Sessions.End(r.token)
+	if err := a.Sessions.End(r.token); err != nil {
+		a.Log.Error("a log-out isn't durable yet", "request_id", r.id, "error", err)
+	}
 	http.SetCookie(w, a.cookie("", 0))
 }
 

@@ -15,7 +15,13 @@ import (
 var (
 	bill = identity.Principal{Email: "bill@acme.example", Role: identity.Agent, Platform: "acme", AgentID: "bill"}
 	jo   = identity.Principal{Email: "jo@acme.example", Role: identity.Supervisor}
+
+	everyone = identity.NewDirectory([]identity.Principal{bill, jo})
 )
+
+func as(p identity.Principal) identity.SignIn {
+	return identity.SignIn{Email: p.Email, Way: identity.ByDemo}
+}
 
 func TestTheDirectoryFoldsAddresses(t *testing.T) {
 	d := identity.NewDirectory([]identity.Principal{bill, {Email: "BILL@acme.example", Role: identity.Admin}, jo})
@@ -31,8 +37,8 @@ func TestTheDirectoryFoldsAddresses(t *testing.T) {
 
 func TestASessionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := identity.NewSessions()
-		token := s.Begin(bill, "")
+		s := identity.NewSessions(everyone)
+		token := s.Begin(as(bill), "")
 		if p, ok := s.Use(token); !ok || p != bill {
 			t.Fatalf("%+v %v", p, ok)
 		}
@@ -45,7 +51,7 @@ func TestASessionEnds(t *testing.T) {
 			t.Error("it outlived its idle time")
 		}
 
-		token = s.Begin(bill, "")
+		token = s.Begin(as(bill), "")
 		for range identity.MaxAge / time.Hour {
 			if _, ok := s.Use(token); !ok {
 				t.Fatal("a used session ended early")
@@ -56,7 +62,7 @@ func TestASessionEnds(t *testing.T) {
 			t.Error("it outlived its whole time")
 		}
 
-		token = s.Begin(bill, "")
+		token = s.Begin(as(bill), "")
 		s.End(token)
 		s.End("nonsense")
 		if _, ok := s.Use(token); ok {
@@ -66,19 +72,19 @@ func TestASessionEnds(t *testing.T) {
 }
 
 func TestALogInEndsTheSessionItCameWith(t *testing.T) {
-	s := identity.NewSessions()
-	planted := s.Begin(jo, "")
-	token := s.Begin(bill, planted)
+	s := identity.NewSessions(everyone)
+	planted := s.Begin(as(jo), "")
+	token := s.Begin(as(bill), planted)
 	if _, ok := s.Use(planted); ok || token == planted {
 		t.Error("the planted session lives")
 	}
 }
 
 func TestTokensAreLongAndDiffer(t *testing.T) {
-	s := identity.NewSessions()
+	s := identity.NewSessions(everyone)
 	seen := map[string]bool{}
 	for range 100 {
-		token := s.Begin(bill, "")
+		token := s.Begin(as(bill), "")
 		if len(token) < 43 || seen[token] {
 			t.Fatalf("token %q", token)
 		}
@@ -90,12 +96,12 @@ func TestTokensAreLongAndDiffer(t *testing.T) {
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	s := identity.NewSessions()
+	s := identity.NewSessions(everyone)
 	var tokens []string
 	for range 40 {
-		tokens = append(tokens, s.Begin(bill, ""))
+		tokens = append(tokens, s.Begin(as(bill), ""))
 	}
-	other := s.Begin(jo, "")
+	other := s.Begin(as(jo), "")
 	if _, ok := s.Use(tokens[0]); ok {
 		t.Error("the oldest lives")
 	}

@@ -7,6 +7,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,7 @@ import (
 	"offrecord/web/platform/upstream"
 	"offrecord/web/probe"
 	"offrecord/web/site"
+	"offrecord/web/store"
 )
 
 // Main is one server. Set the fields, Run it, and Close it; it runs once.
@@ -41,6 +43,8 @@ type Main struct {
 	api             *httpapi.API
 	dispatcher      *dispatch.Dispatcher
 	journal         *journal // nil without a store
+	data            *sql.DB  // what isn't the log
+	sessions        *identity.Sessions
 	servers         []*http.Server
 	running         sync.WaitGroup
 	failed          chan error
@@ -71,6 +75,15 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		platforms[name] = a.asked()
 	}
 	people := directory(m.Config)
+	if m.data, err = store.Open(ctx, m.Config.DataFile); err != nil {
+		return err
+	}
+	m.sessions = identity.OpenSessions(ctx, people, m.data, m.Log)
+	defer func() {
+		if err != nil {
+			m.closeData()
+		}
+	}()
 	if m.Config.StoreFile != "" && m.Journal == nil {
 		if m.journal, err = openJournal(ctx, m.Config, m.Log, nil); err != nil {
 			return err
@@ -131,7 +144,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		Version:        m.Version,
 		Secure:         m.Config.Secure(),
 		Directory:      people,
-		Sessions:       identity.NewSessions(),
+		Sessions:       m.sessions,
 		Platforms:      platforms,
 		Dispatcher:     m.dispatcher,
 		Site:           assets,
@@ -257,5 +270,21 @@ func (m *Main) Close() error {
 			problems = append(problems, fmt.Errorf("closing the audit log: %w", err))
 		}
 	}
+	if err := m.closeData(); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
+}
+
+// closeData writes what is still to be written, and closes the data store.
+func (m *Main) closeData() error {
+	if m.data == nil {
+		return nil
+	}
+	err := errors.Join(m.sessions.Close(), m.data.Close())
+	m.data = nil
+	if err != nil {
+		return fmt.Errorf("closing the data store: %w", err)
+	}
+	return nil
 }
