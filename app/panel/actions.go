@@ -38,6 +38,8 @@ type press struct {
 	text, class, glyph   string
 	field                string // the name of a form field that the button sends as yes
 	carried              bool   // the form says by which transport it is carried
+	describedBy          string // the id of what says more; may be empty
+	disabled             bool
 	on                   app.EventHandler
 }
 
@@ -51,6 +53,12 @@ func (p *Panel) act(b press) app.UI {
 	submit := el("button", "button", b.class).Attr("type", "submit").DataSet("control", b.name)
 	if b.id != "" {
 		submit = submit.ID(b.id)
+	}
+	if b.describedBy != "" {
+		submit = submit.Aria("describedby", b.describedBy)
+	}
+	if b.disabled { // false would print the attribute, too
+		submit = submit.Attr("disabled", true)
 	}
 	if b.field != "" {
 		submit = submit.Attr("name", b.field).Attr("value", "yes")

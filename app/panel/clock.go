@@ -1,24 +1,28 @@
 package panel
 
 import (
+	"strings"
 	"time"
 
 	"github.com/maxence-charriere/go-app/v9/pkg/app"
 )
 
-// clock is a label and the time that has run since a moment. It is a component of its own so that a second's tick draws
-// nothing but its own text. The fields are exported for go-app, which copies them when the panel is drawn anew.
+// clock is a label and the time that has run since a moment, or is left until one. It is a component of its own so that a
+// second's tick draws nothing but its own text. The fields are exported for go-app, which copies them when the panel is drawn
+// anew.
 type clock struct {
 	app.Compo
 
-	Label, Suffix string
-	From, Now     time.Time // both by the clock that made the view
-	Taken         time.Time // when the view arrived, by the browser's clock; zero: the clock stands
-	Still         bool      // the label alone
+	Label, Suffix, Note string
+	From, Now           time.Time // both by the clock that made the view
+	Taken               time.Time // when the view arrived, by the browser's clock; zero: the clock stands
+	Down                bool      // From is still to come
+	Still               bool      // the words alone
 }
 
-// clockOf counts from the state's beginning; where the state isn't present, from the last word about it.
-func clockOf(v View, taken time.Time) app.UI {
+// clockOf counts to the end of an open pause's time; else from the state's beginning; where the state isn't present, from the
+// last word about it.
+func clockOf(v View, l limit, taken time.Time) app.UI {
 	place := v.Now.Location()
 	s := v.Snapshot
 	switch {
@@ -26,6 +30,11 @@ func clockOf(v View, taken time.Time) app.UI {
 		return &clock{Label: "at " + clockTime(s.AsOf, place), Still: true}
 	case !present(v) && !s.AsOf.IsZero():
 		return &clock{Label: "last word", Suffix: " ago", From: s.AsOf, Now: v.Now, Taken: taken}
+	case l.due != unlimited && v.Native != Mounted: // nothing moves it
+		label := strings.TrimSuffix(strings.TrimSuffix(l.Label, " in"), " by")
+		return &clock{Label: label + " at " + clockTime(l.From, place), Note: l.Note, Still: true}
+	case l.due != unlimited && present(v):
+		return &clock{Label: l.Label, Note: l.Note, From: l.From, Now: v.Now, Taken: taken, Down: l.due != over}
 	case present(v) && !s.Since.IsZero():
 		return &clock{Label: "since " + clockTime(s.Since, place), From: s.Since, Now: v.Now, Taken: taken}
 	}
@@ -49,7 +58,9 @@ func (c *clock) OnMount(ctx app.Context) {
 }
 
 // Render draws the text as it is now.
-func (c *clock) Render() app.UI {
+func (c *clock) Render() app.UI { return c.draw() }
+
+func (c *clock) draw() app.UI {
 	run := ""
 	if !c.Still {
 		d := c.Now.Sub(c.From)
@@ -57,9 +68,13 @@ func (c *clock) Render() app.UI {
 			d += time.Since(c.Taken)
 		}
 		run = elapsed(d) + c.Suffix
+		if c.Down { // the last second is shown as one, and its end as none
+			run = strings.TrimPrefix(elapsed(time.Second-1-d), "0")
+		}
 	}
 	return el("p", "clock").Role("timer").Aria("live", "off").Body(
 		el("span", "since").Text(c.Label),
 		el("span", "run").Text(run),
+		el("span", "note").Text(c.Note),
 	)
 }

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/maxence-charriere/go-app/v9/pkg/app"
@@ -17,6 +18,7 @@ type Panel struct {
 	taken      time.Time // when the view arrived, by the browser's own clock; zero on the server
 	asking     bool      // whether the customer really declined
 	asked      time.Time
+	next       *time.Timer // until the open pause is to be warned of, or is over its time
 	stop       func()
 	mounted    app.Context // nil before it is
 }
@@ -47,6 +49,9 @@ func (p *Panel) OnDismount() {
 	if p.stop != nil {
 		p.stop()
 	}
+	if p.next != nil {
+		p.next.Stop()
+	}
 }
 
 func (p *Panel) take(v View) {
@@ -56,26 +61,57 @@ func (p *Panel) take(v View) {
 		p.asking = false // it was asked of another customer
 	}
 	p.view, p.taken = v, time.Now()
+	p.await()
+}
+
+// now is the time by the clock that made the view: the browser's own may be set while the panel is open.
+func (p *Panel) now() time.Time {
+	if p.taken.IsZero() {
+		return p.view.Now
+	}
+	return p.view.Now.Add(time.Since(p.taken))
+}
+
+// await draws again when the open pause comes to be warned of, and when it is over its time.
+func (p *Panel) await() {
+	if p.next != nil {
+		p.next.Stop()
+		p.next = nil
+	}
+	if d := nextDue(p.view, p.now()); d > 0 && p.mounted != nil {
+		p.next = time.AfterFunc(d, func() { p.mounted.Dispatch(func(app.Context) { p.await() }) })
+	}
 }
 
 // Render keeps the same sections in the same places, whatever they hold: go-app updates children by position, so a section
 // that came and went would turn a focused button into another one.
 func (p *Panel) Render() app.UI {
-	v, w := p.view, Say(p.view)
-	return el("main").
+	v, w, now := p.view, Say(p.view), p.now()
+	l := limitOf(v, now)
+	root := el("main").
 		Class("panel").
 		DataSet("state", string(w.State)).
 		DataSet("outcome", string(w.Outcome)).
 		DataSet("native", nativeName(v.Native)).
+		DataSet("link", linkName(v.Link)).
+		DataSet("stream", strconv.Itoa(v.Stream)).
+		DataSet("due", string(l.due)).
+		DataSet("told", strconv.Itoa(told(v)))
+	if v.Native != Mounted { // who follows a plain panel has to ask for the next one
+		root = root.DataSet("next", strconv.FormatInt(nextDue(v, now).Milliseconds(), 10))
+	}
+	return root.
 		Body(
 			head(v),
 			el("div", "desk").Body(
-				hero(w, clockOf(v, p.taken)),
+				hero(w, clockOf(v, l, p.taken)),
 				p.frozen(),
 				p.actions(w),
+				p.keep(l),
 				p.decline(w),
 			),
 			el("div", "aside").Body(
+				standing(v),
 				p.advice(w),
 				notes(v),
 				readiness(v),
@@ -92,17 +128,29 @@ func nativeName(n Native) string {
 	return string(NativeLoad)
 }
 
-// frozen is the hero that a plain page shows once it is known that no program will follow the recording: the style sheet
-// puts it in the first one's place by data-native, without a program. What the server knew when it wrote the page must not
-// stay on the screen as if it were present.
-func (p *Panel) frozen() app.UI {
-	if p.view.Native == Mounted {
-		return el("div", "frozen")
+func linkName(l Link) string {
+	switch l {
+	case Live, Connecting, Reconnecting, OfflineLink:
+		return string(l)
 	}
+	return string(Connecting)
+}
+
+// frozen is the hero that claims nothing. The style sheet puts it in the first one's place, without a program, where nobody
+// follows the recording any more, or not for the moment: the page's script says so at once when the page falls asleep or
+// wakes. What was known must not stay on the screen as if it were present.
+func (p *Panel) frozen() app.UI {
 	v := p.view
-	v.Native = NativeLoad
-	w := Say(v)
-	return el("div", "frozen").Body(heroBody("hero", w, el("div", "say"), clockOf(v, time.Time{})))
+	if v.Native == Mounted {
+		v.Link = Reconnecting
+	} else {
+		v.Native = NativeLoad
+	}
+	w, at := Say(v), &clock{Still: true}
+	if as := v.Snapshot.AsOf; !as.IsZero() {
+		at.Label = "at " + clockTime(as, v.Now.Location())
+	}
+	return el("div", "frozen").Body(heroBody("hero", w, el("div", "say"), at.draw()))
 }
 
 func (p *Panel) onPause(_ app.Context, e app.Event) {

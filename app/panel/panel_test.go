@@ -224,6 +224,7 @@ func (f *fake) Pause()               { f.press("pause") }
 func (f *fake) Resume()              { f.press("resume") }
 func (f *fake) ResumeWithoutRecord() { f.press("resume without record") }
 func (f *fake) Decline()             { f.press("decline") }
+func (f *fake) Extend()              { f.press("extend") }
 func (f *fake) Attest()              { f.press("attest") }
 func (f *fake) Intent()              { f.press("intent") }
 

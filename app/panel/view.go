@@ -21,6 +21,8 @@ type View struct {
 	Attempts     []recording.Attempt // newest first; the panel shows the first few
 	Readiness    Readiness
 	Link         Link
+	// Stream counts the streams on which the server was heard. A page that slept believes only what came on a later one.
+	Stream int
 	// Native is why the Go program isn't running the panel; empty once it does.
 	Native Native
 	// NativePopup makes the native forms open a window of their own: a hidden frame would carry no cookie in this browser.
@@ -79,6 +81,8 @@ type Controller interface {
 	ResumeWithoutRecord()
 	// Decline says that the customer declined to be recorded. It is asked for once, and confirmed in the panel before.
 	Decline()
+	// Extend keeps the open pause for longer than its time.
+	Extend()
 	// Attest says "I paused it there": the agent paused in the platform's own screen.
 	Attest()
 	// Intent says that a press is likely soon (pointer or focus on a button), so that the route can be warmed.

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,12 @@ const (
 	cardFirst  = "Pause before you take the card"
 )
 
+// What is said when the call changed under an open pause, whose platform goes on recording the new one.
+const (
+	callMayRecord   = "This call may be recording."
+	callChangedLine = "The call changed after the last pause. Press Pause recording for this one."
+)
+
 // Say finds the words for a view.
 //
 // That the tape is silent is said on two conditions together: the present state says so, and the newest silencing attempt is
@@ -42,16 +49,17 @@ func Say(v View) Words {
 	last, asked := newest(v, func(recording.Attempt) bool { return true })
 	silencing, silenced := newest(v, func(a recording.Attempt) bool { return a.Action.Silences() })
 	silenced = silenced && silencing.Outcome == recording.Confirmed
-	isPresent, current := present(v), asked && !over(last, v.Snapshot)
+	isPresent, current := present(v), asked && !past(last, v.Snapshot)
+	changed := isPresent && callChanged(v.Snapshot)
 
 	w := Words{State: knownState(v.Snapshot.State, silenced), Outcome: knownOutcome(last.Outcome)}
 	before := w.State
-	if !isPresent {
+	if !isPresent || changed {
 		w.State = recording.StateUnknown
 	}
 	wanted := len(v.Snapshot.Holds) > 0 || before == recording.Pausing || current && last.Action.Silences()
-	attested := isPresent && current && last.Action.Silences() && last.Outcome == recording.Attested && w.State == recording.StateUnknown
-	w.Alarm = wanted && !w.State.OffTape() && !attested
+	attested := isPresent && !changed && current && last.Action.Silences() && last.Outcome == recording.Attested && w.State == recording.StateUnknown
+	w.Alarm = (wanted || changed) && !w.State.OffTape() && !attested
 
 	w.Headline, w.Line = stateWords(w.State, name)
 	if how := reported(silencing, name); w.State.OffTape() && how != "" {
@@ -60,6 +68,8 @@ func Say(v View) Words {
 	switch {
 	case !isPresent:
 		w.Headline, w.Line = absentWords(v, before)
+	case changed:
+		w.Headline, w.Line = callMayRecord, callChangedLine
 	case attested:
 		w.Headline, w.Line = "Your word only", outcomeSentence(last, name)
 	case w.State == recording.StateUnknown && current:
@@ -138,8 +148,14 @@ func newest(v View, match func(recording.Attempt) bool) (found recording.Attempt
 	return found, ok
 }
 
-// over reports whether the attempt belongs to a call that has ended. An attempt belongs to this one where either isn't known.
-func over(a recording.Attempt, s recording.Snapshot) bool {
+// callChanged reports whether the call changed while it was paused, and no platform and no newer press has said anything since.
+func callChanged(s recording.Snapshot) bool {
+	return (s.State.OffTape() || s.State == recording.StateUnknown) &&
+		slices.ContainsFunc(s.Notices, func(n recording.Notice) bool { return n.Code == recording.CallChanged })
+}
+
+// past reports whether the attempt belongs to a call that has ended. An attempt belongs to this one where either isn't known.
+func past(a recording.Attempt, s recording.Snapshot) bool {
 	if a.Call != "" && s.Call != "" && a.Call != s.Call { // the platform may know the call where the CRM didn't name it
 		return true
 	}
@@ -385,9 +401,9 @@ func known(a recording.Attempt, name string) string {
 		if !a.Settled() {
 			return took + "Its effect is not seen yet."
 		}
-		return took + "It does not say whether it " + past(a.Action) + "."
+		return took + "It does not say whether it " + done(a.Action) + "."
 	case recording.Sent:
-		return "The request left this browser. " + name + " does not say whether it " + past(a.Action) + "."
+		return "The request left this browser. " + name + " does not say whether it " + done(a.Action) + "."
 	case recording.NoCall:
 		return name + " found no active call."
 	case recording.NotEnabled:
@@ -428,7 +444,7 @@ func known(a recording.Attempt, name string) string {
 		return "Something newer, or another hold, came first."
 	case recording.Attested:
 		did := didIt
-		if p := past(a.Action); p != didIt {
+		if p := done(a.Action); p != didIt {
 			did = p + " it"
 		}
 		return "You said that you " + did + " in " + name + "'s own screen. " + name + " has not said so."
@@ -450,8 +466,8 @@ func served(a recording.Attempt) bool {
 	return a.Route == recording.RouteServer || a.PlatformStatus != ""
 }
 
-// past is an action as something done.
-func past(a recording.Action) string {
+// done is an action as something done.
+func done(a recording.Action) string {
 	switch a {
 	case recording.Pause:
 		return "paused"

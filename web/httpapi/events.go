@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	// keepAlive is how often a quiet stream shows that it lives, and asks whether its session still does.
+	// keepAlive is how often a quiet stream shows to what lies between that it lives, and asks whether its session still does.
 	keepAlive = 15 * time.Second
+	// beat is how often a stream shows it to its page, which sees no comments: by an event "beat" with the server's clock. A
+	// page that hears nothing for more than two of them takes its stream for dead, and shows no state as present.
+	beat = 5 * time.Second
 	// eventTime is how long a reader may take for one event.
 	eventTime = 10 * time.Second
 )
@@ -44,15 +47,21 @@ func (a *API) events(w http.ResponseWriter, r *request) error {
 	if err := send("retry: 1000\n\n"); err != nil {
 		return err
 	}
-	beat := time.NewTicker(keepAlive)
-	defer beat.Stop()
+	alive := time.NewTicker(keepAlive)
+	defer alive.Stop()
+	pulse := time.NewTicker(beat)
+	defer pulse.Stop()
 	for {
 		select {
 		case <-r.Context().Done():
 			return nil
 		case <-a.done:
 			return nil
-		case <-beat.C:
+		case <-pulse.C:
+			if err := send("event: beat\ndata: %s\n\n", time.Now().UTC().Format(time.RFC3339Nano)); err != nil {
+				return nil
+			}
+		case <-alive.C:
 			if r.token != "" {
 				if _, ok := a.Sessions.Use(r.token); !ok {
 					return nil

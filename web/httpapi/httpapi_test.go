@@ -694,6 +694,9 @@ func TestTheEventStream(t *testing.T) {
 		if !strings.Contains(s.String(), ": keep-alive\n\n") {
 			t.Error("no keep-alive after 15 s")
 		}
+		if got := strings.Count(s.String(), "event: beat\ndata: "); got != 3 {
+			t.Errorf("%d beats in 15 s", got)
+		}
 
 		// Who comes back is told what it missed, which here is the deadline's outcome.
 		back, backEnded := h.follow(t.Context(), bill, last)
