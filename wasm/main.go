@@ -61,7 +61,10 @@ func run(ctx context.Context) error {
 			go controller.Run(ctx)
 		}
 	})
-	app.RouteFunc("/", func() app.Composer { return panel.New(controller) })
+	page.embed(controller)
+	for _, path := range []string{"/", "/widget"} {
+		app.RouteFunc(path, func() app.Composer { return panel.New(controller) })
+	}
 	app.RunWhenOnBrowser()
 	return nil
 }

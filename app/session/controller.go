@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -44,13 +45,15 @@ type Controller struct {
 	shots    map[string]*shot    // under way in this tab
 	kept     map[string]*kept    // to be told to the server
 	pressed  map[recording.Action]time.Time
+	extended time.Time // when the open pause was last asked to be kept
 	route    *Route
-	noRoute  string        // why the server gave no route
-	skew     time.Duration // the server's clock less the browser's
+	noRoute  string // why the server gave no route
+	clock    clock
 	online   bool
 	cookies  Cookies // as the browser said last: to ask it takes a press a moment
 	live     bool
-	heard    bool // the server, on the stream, at least once
+	heard    bool      // the server, on the stream, at least once
+	heardAt  time.Time // the last time, by the monotonic clock
 	reach    Reach
 	asked    bool   // a probe has ended, well or badly
 	answered bool   // the platform answered a probe at least once: the probe can be believed
@@ -82,7 +85,7 @@ func New(browser Browser, server Server, initial panel.View) *Controller {
 		c.learn(*a)
 	}
 	if !initial.Now.IsZero() {
-		c.skew = time.Until(initial.Now)
+		c.clock.set(initial.Now)
 	}
 	return c
 }
@@ -98,7 +101,7 @@ func (c *Controller) Ask(ctx context.Context) {
 
 // Run follows the server and keeps the route warm until ctx is done.
 func (c *Controller) Run(ctx context.Context) {
-	stop := c.browser.Listen(Listener{Heard: c.hear, Changed: c.changed})
+	stop := c.browser.Listen(Listener{Heard: c.hear, Changed: c.changed, Slept: c.slept})
 	defer stop()
 	c.recover()
 	c.mu.Lock()
@@ -166,6 +169,37 @@ func (c *Controller) Attest() {
 	c.show()
 }
 
+// Extend implements panel.Controller. A double click asks once.
+func (c *Controller) Extend() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pause := c.view.Snapshot.Pause
+	if pause == "" || !c.extended.IsZero() && time.Since(c.extended) < doubleClick {
+		return
+	}
+	c.extended = time.Now()
+	go func() {
+		ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+		defer cancel()
+		snapshot, err := c.server.Extend(ctx, pause)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		defer c.show()
+		var problem *Problem
+		switch {
+		case err == nil:
+			c.notice = ""
+			if !snapshot.AsOf.Before(c.view.Snapshot.AsOf) { // the stream may have been quicker
+				c.view.Snapshot = snapshot
+			}
+		case errors.As(err, &problem) && problem.Detail != "":
+			c.notice = "The time was not extended: " + problem.Detail
+		default:
+			c.notice = "The time was not extended: offrecord's server can't be reached. Press Keep paused again."
+		}
+	}()
+}
+
 // Intent implements panel.Controller.
 func (c *Controller) Intent() {
 	c.mu.Lock()
@@ -199,10 +233,23 @@ func (c *Controller) show() {
 	}
 }
 
+// clock is the server's, as far as it was told. In between it goes by the browser's monotonic clock, because the one on the
+// wall may be set, and be wrong.
+type clock struct{ server, taken time.Time }
+
+func (c *clock) set(server time.Time) { c.server, c.taken = server.Round(0), time.Now() }
+
+func (c *clock) now() time.Time {
+	if c.taken.IsZero() {
+		return time.Now().UTC().Round(0)
+	}
+	return c.server.Add(time.Since(c.taken)).UTC()
+}
+
 // now is the server's clock as far as it is known, and never before an attempt that is known already: the newest intention
 // has to be the newest on the server, too.
 func (c *Controller) now() time.Time {
-	now := time.Now().Add(c.skew).UTC().Round(0)
+	now := c.clock.now()
 	if len(c.attempts) > 0 && !now.After(c.attempts[0].RequestedAt) {
 		now = c.attempts[0].RequestedAt.Add(time.Millisecond)
 	}
@@ -249,7 +296,7 @@ func (c *Controller) repeats(action recording.Action, reason string) bool {
 	if _, ours := c.shots[a.ID]; ours {
 		return true
 	}
-	age := time.Now().Add(c.skew).Sub(a.RequestedAt)
+	age := c.clock.now().Sub(a.RequestedAt)
 	return age < min(elsewhereTimeout, c.timeout())
 }
 
@@ -316,20 +363,21 @@ func (c *Controller) press(action recording.Action, reason string, unrecorded bo
 	}
 	c.pressed[action] = time.Now()
 	c.noRecord, c.notice, c.detour = false, "", ""
-	c.begin(c.way(action), action, reason, unrecorded)
+	c.begin(c.way(action), asked{action, recording.Hand, reason}, unrecorded)
 	c.warmed.used()
 }
 
 // begin starts an attempt. By the session route a pause fires before anything else is done, and a resume is written down
 // first; the server route's order does both at once.
-func (c *Controller) begin(route recording.Route, action recording.Action, reason string, unrecorded bool) {
+func (c *Controller) begin(route recording.Route, by asked, unrecorded bool) *shot {
+	action := by.action
 	shown := c.overlay()
 	s := &shot{
 		begun:  time.Now(),
 		before: shown.State,
 		attempt: recording.Attempt{
 			ID: uuid.NewString(), Action: action, Agent: c.view.Agent, Platform: c.view.Platform, Call: shown.Call,
-			Route: route, Origin: recording.Hand, Reason: reason, RequestedAt: c.now(),
+			Route: route, Origin: by.origin, Reason: by.reason, RequestedAt: c.now(),
 		},
 	}
 	c.outdate(action)
@@ -352,7 +400,18 @@ func (c *Controller) begin(route recording.Route, action recording.Action, reaso
 	if known, ok := c.known(s.attempt.ID); ok {
 		c.tell(known)
 	}
+	return s
 }
+
+// asked is what an attempt is made for.
+type asked struct {
+	action recording.Action
+	origin recording.Origin
+	reason string
+}
+
+// askedFor is what an attempt was made for, to ask for it once more.
+func askedFor(a recording.Attempt) asked { return asked{a.Action, a.Origin, a.Reason} }
 
 func (c *Controller) known(id string) (recording.Attempt, bool) {
 	i := slices.IndexFunc(c.attempts, func(a recording.Attempt) bool { return a.ID == id })

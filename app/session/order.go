@@ -118,7 +118,7 @@ func (c *Controller) byBrowser(s *shot) {
 		if a.Action == recording.DoNotRecord {
 			reason = declined
 		}
-		c.begin(recording.RouteSession, recording.Pause, reason, false)
+		c.begin(recording.RouteSession, asked{recording.Pause, a.Origin, reason}, false)
 	}
 }
 

@@ -281,7 +281,7 @@ func (c *Controller) fallOver(s *shot) {
 	a := s.attempt
 	if a.Route == recording.RouteSession && c.newest(a.ID) && c.browser.Online() && c.route.serves(a.Action) {
 		c.detour = "This browser could not send it. offrecord's server was asked instead."
-		c.begin(recording.RouteServer, a.Action, a.Reason, false)
+		c.begin(recording.RouteServer, askedFor(a), false)
 	}
 }
 
@@ -295,12 +295,12 @@ func (c *Controller) finish(s *shot) {
 		}
 	}
 	if newest := c.attempts[0]; s.chased && newest.Action.Silences() && newest.Route == recording.RouteServer {
-		c.begin(recording.RouteServer, newest.Action, newest.Reason, false)
+		c.begin(recording.RouteServer, askedFor(newest), false)
 	}
 }
 
 // stamp is the time of a decision.
-func (c *Controller) stamp() time.Time { return time.Now().Add(c.skew).UTC().Round(0) }
+func (c *Controller) stamp() time.Time { return c.clock.now() }
 
 // again fires a pause once more, because an older resume may have reached the platform after it.
 func (c *Controller) again(s *shot) {
