@@ -68,6 +68,7 @@ func (p *page) Listen(l session.Listener) (stop func()) {
 		on(p.window, "offline", changed),
 		on(p.document, "visibilitychange", changed),
 		on(p.document, "offrecord:cookies", changed),
+		on(p.document, "offrecord:slept", func(safejs.Value) { l.Slept() }), // the boot script watches for it
 	}
 	if truthy(p.channel) {
 		offs = append(offs, on(p.channel, "message", func(e safejs.Value) { l.Heard(text(get(e, "data"))) }))

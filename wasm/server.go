@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -138,6 +139,13 @@ func (s server) Attempt(ctx context.Context, id string) (recording.Attempt, erro
 	return attempt, err
 }
 
+// Extend implements session.Server. The id comes from the server.
+func (s server) Extend(ctx context.Context, pause string) (recording.Snapshot, error) {
+	var snapshot recording.Snapshot
+	err := s.call(ctx, "POST", "/api/v1/pauses/"+url.PathEscape(pause)+"/extend", nil, &snapshot)
+	return snapshot, err
+}
+
 // Events implements session.Server by EventSource, which mends a broken stream itself unless the server refused it.
 func (s server) Events(told func(session.Event)) (stop func()) {
 	source, err := get(s.page.window, "EventSource").New("/api/v1/events")
@@ -157,6 +165,11 @@ func (s server) Events(told func(session.Event)) (stop func()) {
 			var attempt recording.Attempt
 			if json.Unmarshal([]byte(text(get(e, "data"))), &attempt) == nil {
 				told(session.Event{Attempt: &attempt})
+			}
+		}),
+		on(source, "beat", func(e safejs.Value) {
+			if at, err := time.Parse(time.RFC3339Nano, text(get(e, "data"))); err == nil {
+				told(session.Event{Beat: at})
 			}
 		}),
 		on(source, "error", func(safejs.Value) {

@@ -201,6 +201,9 @@ type server struct {
 	orders   []session.Order // in the order in which they arrived
 	asked    int             // how often what became of one
 	stream   func(session.Event)
+	streams  int  // opened so far
+	mute     bool // the stream is dead without knowing it
+	extended *recording.Snapshot
 }
 
 func newServer() *server {
@@ -301,14 +304,46 @@ func (s *server) Attempt(_ context.Context, id string) (recording.Attempt, error
 	return recording.Attempt{}, &session.Problem{Status: 404, Code: "invalid"}
 }
 
+func (s *server) Extend(_ context.Context, pause string) (recording.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = append(s.said, "extend "+pause)
+	if s.down {
+		return recording.Snapshot{}, errDown
+	}
+	if s.refusal != nil {
+		return recording.Snapshot{}, s.refusal
+	}
+	return *s.extended, nil
+}
+
 func (s *server) Events(told func(session.Event)) func() {
 	s.stream = told
+	s.streams++
 	if s.down {
 		go told(session.Event{Lost: true, Ended: true})
-	} else {
-		go told(session.Event{Snapshot: s.snapshot()})
+		return func() {}
 	}
-	return func() {}
+	done := make(chan struct{})
+	go func() {
+		told(session.Event{Snapshot: s.snapshot()})
+		beat := time.NewTicker(5 * time.Second)
+		defer beat.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-beat.C:
+				s.mu.Lock()
+				mute := s.mute
+				s.mu.Unlock()
+				if !mute {
+					told(session.Event{Beat: time.Now()})
+				}
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) })
 }
 
 func (s *server) snapshot() *recording.Snapshot {

@@ -61,9 +61,15 @@ func (c *Controller) askRoute(ctx context.Context) error {
 	return err
 }
 
+// silence is how long a stream may say nothing before it is taken for dead. The server's beat comes each five seconds; a
+// connection that a network dropped without a word shows no other sign.
+const silence = 12 * time.Second
+
 // follow hears the server's stream and opens it anew when it ended.
 func (c *Controller) follow(ctx context.Context) {
 	wait := retryFirst
+	listen := time.NewTicker(silence / 6)
+	defer listen.Stop()
 	for {
 		ended := make(chan struct{}, 1)
 		opened := time.Now()
@@ -76,15 +82,24 @@ func (c *Controller) follow(ctx context.Context) {
 			}
 			c.happened(ctx, e)
 		})
-		select {
-		case <-ctx.Done():
-			stop()
-			return
-		case <-c.reopen:
-			stop()
+		again := false
+		for over := false; !over; {
+			select {
+			case <-ctx.Done():
+				stop()
+				return
+			case <-c.reopen:
+				again, over = true, true
+			case <-listen.C:
+				again = c.fellSilent()
+				over = again
+			case <-ended:
+				over = true
+			}
+		}
+		stop()
+		if again {
 			continue
-		case <-ended:
-			stop()
 		}
 		if time.Since(opened) > retryMost {
 			wait = retryFirst
@@ -98,10 +113,39 @@ func (c *Controller) follow(ctx context.Context) {
 	}
 }
 
+// fellSilent reports whether the stream is live by name only. From then on it isn't.
+func (c *Controller) fellSilent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.live || time.Since(c.heardAt) < silence {
+		return false
+	}
+	c.live = false
+	c.show()
+	return true
+}
+
+// slept takes back what was known, and asks anew.
+func (c *Controller) slept() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live = false
+	select {
+	case c.reopen <- struct{}{}:
+	default:
+	}
+	c.show()
+}
+
 // happened is one event of the stream.
 func (c *Controller) happened(ctx context.Context, e Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.heardAt = time.Now()
+	if !e.Beat.IsZero() {
+		c.clock.set(e.Beat)
+		return
+	}
 	defer c.show()
 	switch {
 	case e.Lost, e.Ended:
@@ -112,7 +156,7 @@ func (c *Controller) happened(ctx context.Context, e Event) {
 	case e.Snapshot != nil:
 		call := c.view.Snapshot.Call
 		if !e.Snapshot.AsOf.IsZero() {
-			c.skew = time.Until(e.Snapshot.AsOf)
+			c.clock.set(e.Snapshot.AsOf)
 		}
 		c.view.Snapshot = *e.Snapshot
 		if a := e.Snapshot.Attempt; a != nil {
@@ -127,6 +171,7 @@ func (c *Controller) happened(ctx context.Context, e Event) {
 				close(c.told)
 			}
 			c.live, c.heard, c.notice = true, true, ""
+			c.view.Stream++
 			c.retry()
 			go c.refresh(ctx, again)
 		}
@@ -306,6 +351,9 @@ func (c *Controller) overlay() recording.Snapshot {
 			s.Since = since
 		}
 		holds := recording.Holds(s.Holds)
+		if !a.Action.Silences() { // its end is on the way
+			s.Pause, s.AutoResumeAt = "", nil
+		}
 		switch {
 		case s.State == recording.Declined:
 			s.Holds = nil

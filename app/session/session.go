@@ -43,10 +43,12 @@ type Browser interface {
 }
 
 // Listener is told of what happens to the page. Heard is a message of another tab; Changed says that Online, Visible or
-// Cookies may answer differently now.
+// Cookies may answer differently now; Slept that the page was, or may have been, asleep: what it knew is old, and its stream
+// may be dead without knowing it.
 type Listener struct {
 	Heard   func(message string)
 	Changed func()
+	Slept   func()
 }
 
 // Window is a popup.
@@ -103,6 +105,8 @@ type Server interface {
 	Act(context.Context, Order) (recording.Attempt, error)
 	// Attempt is one of the agent's own attempts as it stands now.
 	Attempt(ctx context.Context, id string) (recording.Attempt, error)
+	// Extend asks for more time for the open pause that began with the attempt of this id.
+	Extend(ctx context.Context, pause string) (recording.Snapshot, error)
 	// Events follows GET /api/v1/events until stop is called.
 	Events(func(Event)) (stop func())
 }
@@ -111,6 +115,8 @@ type Server interface {
 type Event struct {
 	Snapshot *recording.Snapshot
 	Attempt  *recording.Attempt
+	// Beat is the server's clock, where it has no other news. A stream on which nothing comes for long is dead.
+	Beat time.Time
 	// Lost says that the stream broke and is being mended; Ended that it won't be and has to be opened anew.
 	Lost, Ended bool
 }
