@@ -11,12 +11,12 @@ import (
 type Demo struct{}
 
 // Authenticate implements Authenticator: it reads email from a JSON object or a form.
-func (Demo) Authenticate(r *http.Request) (string, error) {
+func (Demo) Authenticate(r *http.Request) (Vouched, error) {
 	var email string
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
 	case "application/x-www-form-urlencoded":
 		if err := r.ParseForm(); err != nil {
-			return "", fmt.Errorf("reading the form: %w", err)
+			return Vouched{}, fmt.Errorf("reading the form: %w", err)
 		}
 		email = r.PostForm.Get("email")
 	default:
@@ -24,12 +24,12 @@ func (Demo) Authenticate(r *http.Request) (string, error) {
 			Email string `json:"email"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-			return "", fmt.Errorf("reading the body: %w", err)
+			return Vouched{}, fmt.Errorf("reading the body: %w", err)
 		}
 		email = body.Email
 	}
 	if email == "" {
-		return "", ErrNoCredentials
+		return Vouched{}, ErrNoCredentials
 	}
-	return email, nil
+	return Vouched{Email: email}, nil
 }

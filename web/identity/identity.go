@@ -66,13 +66,24 @@ func Fold(email string) string { return strings.ToLower(strings.TrimSpace(email)
 var (
 	// ErrNoCredentials means that the request presents nothing of this kind; another way may be tried.
 	ErrNoCredentials = errors.New("no credentials were presented")
-	// ErrRefused means that what was presented isn't good.
+	// ErrRefused means that what was presented isn't good. What it is wrapped in says why, and repeats nothing of it.
 	ErrRefused = errors.New("the log-in was refused")
+	// ErrAway means that it can't be judged now: the store or the provider doesn't answer.
+	ErrAway = errors.New("the log-in can't be judged now")
 )
 
-// Authenticator is one way to say who someone is: the demo's bare address, an embed token, an OIDC answer, a proxy's header.
-// It returns the address it vouches for; whether the directory knows that address is decided by the caller. The request's
-// body is bounded already and may be read.
+// Vouched is what a way to log in says of who someone is.
+type Vouched struct {
+	Email string
+	// Platform is the platform that the word is good for; empty for any.
+	Platform string
+	// Subject and SID are the provider's own names of the person and of its session; empty without a provider.
+	Subject, SID string
+}
+
+// Authenticator is one way to say who someone is: the demo's bare address, an embed token, a proxy's header. Whether the
+// directory knows the address, with that platform, is decided by the caller. The request's body is bounded already and may
+// be read.
 type Authenticator interface {
-	Authenticate(*http.Request) (email string, err error)
+	Authenticate(*http.Request) (Vouched, error)
 }

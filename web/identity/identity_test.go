@@ -126,9 +126,9 @@ func TestTheDemoReadsJSONAndForms(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/login/demo?email=eve@evil.example", strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", tt.contentType)
-			email, err := identity.Demo{}.Authenticate(r)
-			if email != tt.email || (err == nil) != (tt.email != "") {
-				t.Errorf("%q, %v", email, err)
+			vouched, err := identity.Demo{}.Authenticate(r)
+			if vouched != (identity.Vouched{Email: tt.email}) || (err == nil) != (tt.email != "") {
+				t.Errorf("%+v, %v", vouched, err)
 			}
 			if tt.body == "" && !errors.Is(err, identity.ErrNoCredentials) {
 				t.Errorf("error %v", err)
