@@ -108,6 +108,9 @@ func (p *parser) checkStore(c *Config) {
 			used[f.name] = f.key
 		}
 	}
+	if c.LinkLifetime != 0 && c.LinkLifetime < time.Minute {
+		p.at("link_lifetime", "link_lifetime must be at least 1m; without it, it is a year, 8760h.")
+	}
 	switch {
 	case c.Retention == 0:
 		c.Retention = defaultRetention

@@ -31,6 +31,7 @@ type Config struct {
 	Retention      time.Duration  `yaml:"retention"`
 	Audit          Audit          `yaml:"audit"`
 	Alerts         *Alerts        `yaml:"alerts"`
+	LinkLifetime   time.Duration  `yaml:"link_lifetime"` // how long a one-click link lives at most; 0: as package link has it
 	EmbedOrigins   []string       `yaml:"embed_origins"` // origins such as https://acme.my.salesforce.com
 	Identity       Identity       `yaml:"identity"`
 	Platforms      []Platform     `yaml:"platforms"`

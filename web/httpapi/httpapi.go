@@ -18,6 +18,7 @@ import (
 	"offrecord/app/recording"
 	"offrecord/web/dispatch"
 	"offrecord/web/identity"
+	"offrecord/web/link"
 	"offrecord/web/platform"
 	"offrecord/web/site"
 )
@@ -74,6 +75,10 @@ type Options struct {
 	Host func(string) bool
 	// Ready says why the server can't serve yet; optional.
 	Ready func() error
+	// Links are the signed one-click links; optional: without them there are none.
+	Links *link.Links
+	// PublicURL is the origin that browsers find the server at; empty: the one they ask by.
+	PublicURL string
 	// Audit is the log of who asked for what; optional: without it there is none.
 	Audit Audit
 	// TrustedProxies may say by X-Forwarded-For where a request comes from; optional.
@@ -152,7 +157,7 @@ type route struct {
 
 // table is everything that the public listener serves.
 func table() []route {
-	const get, post = http.MethodGet, http.MethodPost
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	return []route{
 		{method: get, pattern: "/{$}", who: signedIn, page: true, handle: (*API).panelPage},
 		{method: get, pattern: "/login", who: anyone, page: true, handle: (*API).loginPage},
@@ -165,6 +170,11 @@ func table() []route {
 		{method: post, pattern: "/native/attest", who: agents, page: true, handle: (*API).nativeAttest},
 		{method: get, pattern: "/native/decline", who: agents, page: true, handle: (*API).declinePage},
 		{method: post, pattern: "/native/decline", who: agents, page: true, within: actTime, handle: (*API).nativeDecline},
+
+		{method: get, pattern: "/act", who: agents, page: true, handle: (*API).actPage},
+		{method: post, pattern: "/act", who: agents, page: true, within: actTime, handle: (*API).actForm},
+		{method: post, pattern: "/act/link", who: agents, page: true, within: actTime, handle: (*API).actLink},
+		{method: get, pattern: "/act/said", who: agents, handle: (*API).actSaid},
 
 		{method: get, pattern: "/api/v1/me", who: signedIn, handle: (*API).me},
 		{method: post, pattern: "/api/v1/login/{method}", who: anyone, handle: (*API).login},
@@ -180,6 +190,9 @@ func table() []route {
 		{method: post, pattern: "/api/v1/calls", who: agents, handle: (*API).call},
 		{method: get, pattern: "/api/v1/audit", who: supervisors, handle: (*API).audit},
 		{method: get, pattern: "/api/v1/audit.csv", who: supervisors, within: assetTime, handle: (*API).auditCSV},
+		{method: get, pattern: "/api/v1/links", who: agents, handle: (*API).links},
+		{method: post, pattern: "/api/v1/links", who: agents, handle: (*API).makeLink},
+		{method: del, pattern: "/api/v1/links/{id}", who: signedIn, handle: (*API).revokeLink},
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
 		{method: get, pattern: site.Prefix + "{name}", who: anyone, within: assetTime, handle: (*API).asset},

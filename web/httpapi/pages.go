@@ -109,41 +109,49 @@ func (a *API) nativeResume(w http.ResponseWriter, r *request) error {
 // or popup on to the platform, so that the token is in an answer's Location and never in a page. A form that comes again with
 // its id, because a second click cancelled the first answer, is the same attempt and gets the same answer.
 func (a *API) native(w http.ResponseWriter, r *request, action recording.Action) error {
-	p := a.Platforms[r.principal.Platform]
 	if err := form(r); err != nil {
 		return err
 	}
-	id, reason, withoutRecord := r.PostForm.Get("id"), r.PostForm.Get("reason"), r.PostForm.Get("without_record") == "yes"
-	if id == "" {
-		id = dispatch.NewID()
-	}
-	if p.byServer(action) {
-		if _, err := a.order(w, r, r.principal, dispatch.Order{ID: id, Action: action, Reason: reason, WithoutRecord: withoutRecord}); err != nil {
-			return err
-		}
-		return a.carriedOut(w, r)
-	}
-	if _, err := a.session(r); err != nil {
+	order := dispatch.Order{ID: r.PostForm.Get("id"), Action: action, Reason: r.PostForm.Get("reason"), WithoutRecord: r.PostForm.Get("without_record") == "yes"}
+	served, _, err := a.carry(w, r, order, recording.Transport(r.PostForm.Get("transport")))
+	if err != nil || !served {
 		return err
 	}
-	request := dispatch.Request{ID: id, Action: action, Transport: recording.Transport(r.PostForm.Get("transport")), Reason: reason, WithoutRecord: withoutRecord}
+	return a.carriedOut(w, r)
+}
+
+// carry has the server carry an order out and reports that it did; or it records a session attempt and answers with the way
+// to the platform.
+func (a *API) carry(w http.ResponseWriter, r *request, order dispatch.Order, by recording.Transport) (served bool, attempt recording.Attempt, err error) {
+	p := a.Platforms[r.principal.Platform]
+	if order.ID == "" {
+		order.ID = dispatch.NewID()
+	}
+	if p.byServer(order.Action) {
+		attempt, err = a.order(w, r, r.principal, order)
+		return true, attempt, err
+	}
+	if _, err := a.session(r); err != nil {
+		return false, attempt, err
+	}
+	request := dispatch.Request{ID: order.ID, Action: order.Action, Transport: by, Origin: order.Origin, Reason: order.Reason, Call: order.Call, WithoutRecord: order.WithoutRecord}
 	if request.Transport == "" {
 		request.Transport = recording.TransportIframe
 	}
-	location, err := p.Session.SessionURL(action)
+	location, err := p.Session.SessionURL(order.Action)
 	if err != nil {
-		return &problem{http.StatusUnprocessableEntity, codeUnsupportedAction, "Your platform can't do this from the browser."}
+		return false, attempt, &problem{http.StatusUnprocessableEntity, codeUnsupportedAction, "Your platform can't do this from the browser."}
 	}
 	attempt, fresh, err := a.Dispatcher.Announce(r.Context(), r.agent(), request)
 	if err != nil {
-		return err
+		return false, attempt, err
 	}
 	if attempt.Outcome == recording.Superseded || (!fresh && a.overtaken(r, attempt)) {
-		return a.message(w, r, http.StatusOK, site.MessagePage{Title: "Not sent", Text: "Something newer, or another hold, made this moot. Nothing was sent."})
+		return false, attempt, a.message(w, r, http.StatusOK, site.MessagePage{Title: "Not sent", Text: "Something newer, or another hold, made this moot. Nothing was sent."})
 	}
 	w.Header().Set("Location", location)
 	w.WriteHeader(http.StatusSeeOther)
-	return nil
+	return false, attempt, nil
 }
 
 // carriedOut answers a form whose action went by the server. A hidden frame needs nothing, the panel follows the server; a

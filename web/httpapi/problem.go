@@ -87,6 +87,10 @@ func (a *API) fail(w http.ResponseWriter, r *request, rt route, err error) {
 			http.Redirect(w, r.Request, "/login", http.StatusSeeOther)
 			return
 		}
+		if p == errUnauthenticated && r.Method == http.MethodGet && rt.pattern == "/act" && takesHTML(r.Header.Get("Accept")) {
+			a.logInToAct(w, r)
+			return
+		}
 		if !strings.HasPrefix(r.URL.Path, "/api/") && takesHTML(r.Header.Get("Accept")) {
 			a.message(w, r, p.status, site.MessagePage{Title: http.StatusText(p.status), Text: p.detail, RequestID: r.id})
 			return

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 
@@ -104,6 +105,14 @@ func hosts(c *config.Config) func(string) bool {
 	return func(host string) bool {
 		return config.IsLoopback(host) || (!c.PublicURL.IsZero() && strings.EqualFold(host, c.PublicURL.Hostname()))
 	}
+}
+
+// publicURL is the origin that browsers find the server at; empty if that is where it listens.
+func publicURL(c *config.Config) string {
+	if c.PublicURL.IsZero() {
+		return ""
+	}
+	return (&url.URL{Scheme: c.PublicURL.Scheme, Host: c.PublicURL.Host}).String()
 }
 
 func directory(c *config.Config) *identity.Directory {

@@ -22,6 +22,7 @@ import (
 	"offrecord/web/dispatch"
 	"offrecord/web/httpapi"
 	"offrecord/web/identity"
+	"offrecord/web/link"
 	"offrecord/web/platform/upstream"
 	"offrecord/web/probe"
 	"offrecord/web/site"
@@ -154,6 +155,10 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		TrustedProxies: m.Config.TrustedProxies,
 		Host:           hosts(m.Config),
 		Observe:        metrics.answered,
+		PublicURL:      publicURL(m.Config),
+	}
+	if options.Links, err = link.Open(ctx, m.data, m.Config.LinkLifetime); err != nil {
+		return err
 	}
 	if m.journal != nil {
 		options.Audit, options.Ready = m.journal, func() error { return ready(m.journal.Status()) }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"offrecord/app/panel"
+	"offrecord/app/recording"
 )
 
 // Pages are the page shells.
@@ -51,6 +52,29 @@ type DeclinePage struct {
 	ID, Reason     string // of the attempt
 }
 
+// ActPage is the page of a link: what would happen, one button, and what came of it.
+type ActPage struct {
+	Title, Button         string
+	Agent, Platform, Kind string
+	Action                recording.Action
+	How                   string
+	Reason, Call, ID      string
+	Origin                recording.Origin
+	// Route and Transport are how the action goes; Target is where its form's answer is shown without a script.
+	Route     recording.Route
+	Transport recording.Transport
+	Target    string
+	Popup     bool
+	// Done says that something was asked for, and Words what is known since.
+	Done  bool
+	Words panel.Words
+	// WithoutRecord makes the button a resume that can't be written down.
+	WithoutRecord bool
+	Notice        string
+	// LogIn is where to log in first; nothing but that is then shown.
+	LogIn string
+}
+
 // MessagePage is one thing said to a person, with what to do.
 type MessagePage struct{ Title, Text, RequestID string }
 
@@ -66,6 +90,8 @@ func (p *Pages) Write(w io.Writer, page any) error {
 		name = "status.html"
 	case DeclinePage:
 		name = "decline.html"
+	case ActPage:
+		name = "act.html"
 	case MessagePage:
 		name = "message.html"
 	default:
