@@ -8,6 +8,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -28,7 +29,7 @@ import (
 	"time"
 )
 
-// MaxBody is how much of an answer is read, in bytes. No platform's answer comes near it.
+// MaxBody is how much of an answer is read, in bytes, where Options don't say. No platform's answer to an action comes near it.
 const MaxBody = 64 << 10
 
 // Options are what all platforms' clients share.
@@ -37,6 +38,8 @@ type Options struct {
 	RootCAs *x509.CertPool
 	// Wrap puts something around each exchange, for example metrics; nil: nothing. It sees the Authorization header.
 	Wrap func(http.RoundTripper) http.RoundTripper
+	// MaxBody is how much of an answer is read, in bytes; 0: the constant of that name.
+	MaxBody int64
 	// Dial replaces the dialling of an address that is allowed already; nil: the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -44,6 +47,7 @@ type Options struct {
 // Client talks to the addresses it was made with.
 type Client struct {
 	http *http.Client
+	most int64
 }
 
 // New makes a client for the schemes, hosts and ports of the given addresses. Each has to be https, or http on loopback.
@@ -82,8 +86,9 @@ func New(o Options, to ...*url.URL) (*Client, error) {
 	if o.Wrap != nil {
 		trip = o.Wrap(trip)
 	}
-	return &Client{http: &http.Client{
-		Transport:     &guard{origins: origins, next: trip},
+	most := cmp.Or(o.MaxBody, MaxBody)
+	return &Client{most: most, http: &http.Client{
+		Transport:     &guard{origins: origins, most: most, next: trip},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
@@ -95,7 +100,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 type Response struct {
 	Status int
 	Header http.Header
-	// Body is at most MaxBody bytes.
+	// Body is at most as long as the client's MaxBody.
 	Body []byte
 	// Whole is false if the body was longer or broke off; what it says can't be trusted then.
 	Whole bool
@@ -129,20 +134,33 @@ func retryAfter(h http.Header) time.Duration {
 // Do sends one request and reads the answer. An error is always an *Error. The standard library repeats a request by itself
 // only if it was written to a connection that the other side had closed already, before a byte of it left.
 func (c *Client) Do(req *http.Request) (Response, error) {
+	resp, err := c.Stream(req)
+	if err != nil {
+		return Response{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.most+1))
+	r := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Whole: err == nil}
+	if int64(len(body)) > c.most {
+		r.Body, r.Whole = body[:c.most], false
+	}
+	return r, nil
+}
+
+// Stream is Do for an answer that is too long to be kept: the caller reads its body, which ends after the client's MaxBody
+// and one byte more, and closes it. Broken says why a read failed.
+func (c *Client) Stream(req *http.Request) (*http.Response, error) {
 	var sent writes
 	trace := &httptrace.ClientTrace{GotConn: sent.got}
 	resp, err := c.http.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if err != nil {
-		return Response{}, &Error{Sent: sent.any(), Err: reason(err)}
+		return nil, &Error{Sent: sent.any(), Err: reason(err)}
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
-	r := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Whole: err == nil}
-	if len(body) > MaxBody {
-		r.Body, r.Whole = body[:MaxBody], false
-	}
-	return r, nil
+	return resp, nil
 }
+
+// Broken is the error of reading a streamed body, in our own words.
+func Broken(err error) error { return reason(err) }
 
 // Error is an exchange that had no answer.
 type Error struct {
@@ -252,6 +270,7 @@ func origin(u *url.URL) string { return u.Scheme + "://" + hostPort(u) }
 // guard lets requests pass that go to a configured address, and bounds what is read of the answer.
 type guard struct {
 	origins map[string]bool
+	most    int64
 	next    http.RoundTripper
 }
 
@@ -266,7 +285,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(resp.Body, MaxBody+1), resp.Body}
+	}{io.LimitReader(resp.Body, g.most+1), resp.Body}
 	return resp, nil
 }
 
