@@ -62,12 +62,12 @@ type Error struct {
 	Result Result
 	// RetryAfter is how long the receiver asked to be left alone; 0 if it didn't.
 	RetryAfter time.Duration
-	cause      error
+	Err        error
 }
 
-func (e *Error) Error() string { return "the webhook " + e.cause.Error() }
+func (e *Error) Error() string { return "the webhook " + e.Err.Error() }
 
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Sender delivers to one address.
 type Sender struct {
@@ -102,11 +102,11 @@ func (s *Sender) Send(ctx context.Context, id string, message []byte) error {
 	now := time.Now()
 	signature, err := s.key.Sign(id, now, message)
 	if err != nil {
-		return &Error{Result: Unreachable, cause: errors.New("couldn't be signed for")}
+		return &Error{Result: Unreachable, Err: errors.New("couldn't be signed for")}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.to.String(), bytes.NewReader(message))
 	if err != nil {
-		return &Error{Result: Unreachable, cause: errors.New("couldn't be asked")}
+		return &Error{Result: Unreachable, Err: errors.New("couldn't be asked")}
 	}
 	r.Header = http.Header{
 		"Content-Type": {"application/json"}, "User-Agent": {"offrecord"},
@@ -117,10 +117,10 @@ func (s *Sender) Send(ctx context.Context, id string, message []byte) error {
 	}
 	answer, err := s.client.Do(r)
 	if err != nil {
-		return &Error{Result: Unreachable, cause: fmt.Errorf("didn't answer (%w)", err)}
+		return &Error{Result: Unreachable, Err: fmt.Errorf("didn't answer (%w)", err)}
 	}
 	if result := judge(answer.Status); result != Delivered {
-		return &Error{Result: result, RetryAfter: answer.RetryAfter(), cause: fmt.Errorf("answered %s", platform.StatusText(answer.Status))}
+		return &Error{Result: result, RetryAfter: answer.RetryAfter(), Err: fmt.Errorf("answered %s", platform.StatusText(answer.Status))}
 	}
 	return nil
 }
