@@ -248,6 +248,7 @@ func TestAFaultThatChanges(t *testing.T) {
 		if _, err := s.Ack(t.Context(), s.Unacknowledged("")[0].ID, "sam@acme.example"); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		s.Raise(gone)
 		if open := s.Unacknowledged(""); len(open) != 0 {
 			t.Errorf("the same again: %+v", open)
