@@ -20,6 +20,7 @@ import (
 	"offrecord/app/recording"
 	"offrecord/web/identity"
 	"offrecord/web/secret"
+	"offrecord/web/webhook"
 )
 
 // The defaults, as the design names them.
@@ -123,58 +124,29 @@ func (p *parser) checkStore(c *Config) {
 		} else {
 			p.https("alerts.webhook", a.Webhook)
 		}
-		a.Key = p.secret("alerts", "secret", a.Secret, a.SecretFile, true, "the webhook's signing secret")
+		a.Key = p.webhookKey("alerts", "secret", a.Secret, a.SecretFile)
+	}
+	a := &c.Audit
+	switch {
+	case !a.CheckpointWebhook.IsZero():
+		p.https("audit.checkpoint_webhook", a.CheckpointWebhook)
+		a.CheckpointKey = p.webhookKey("audit", "checkpoint_secret", a.CheckpointSecret, a.CheckpointSecretFile)
+	case !a.CheckpointSecret.IsZero() || a.CheckpointSecretFile != "":
+		p.at("audit", "audit's checkpoint_secret is for checkpoint_webhook, the https address that gets checkpoints: add it, or leave both out.")
 	}
 }
 
-const unsupported = " isn't supported by this version: leave it out. On loopback, demo: true is there to try offrecord with."
-
-func (p *parser) checkIdentity(c *Config) {
-	id := c.Identity
-	if id.OIDC != nil {
-		p.at("identity.oidc", "identity.oidc"+unsupported)
-		if id.OIDC.Issuer.IsZero() || id.OIDC.ClientID == "" {
-			p.at("identity.oidc", "identity.oidc needs issuer and client_id.")
-		} else {
-			p.https("identity.oidc.issuer", id.OIDC.Issuer)
+// webhookKey takes the key that a webhook's messages are signed with.
+func (p *parser) webhookKey(path, key string, inline Secret, file string) secret.String {
+	s := p.secret(path, key, inline, file, true, "the key that its messages are signed with")
+	if !s.IsZero() && webhook.CheckKey(s) != nil {
+		if file != "" {
+			key += "_file"
 		}
-		p.secret("identity.oidc", "client_secret", id.OIDC.ClientSecret, id.OIDC.ClientSecretFile, true, "the client's secret")
+		p.at(path+"."+key, "This isn't a key of Standard Webhooks, whsec_ and base64 of 24 to 64 random bytes: make one with echo whsec_$(openssl rand -base64 32).")
+		return secret.String{}
 	}
-	if j := id.EmbedJWT; j != nil {
-		p.at("identity.embed_jwt", "identity.embed_jwt"+unsupported)
-		if j.Issuer == "" || j.Audience == "" {
-			p.at("identity.embed_jwt", "identity.embed_jwt needs issuer and audience.")
-		}
-		inline := !j.Secret.IsZero() || j.SecretFile != ""
-		switch {
-		case j.PublicKeyFile != "" && inline:
-			p.at("identity.embed_jwt", "identity.embed_jwt takes a public_key_file or a secret, not both.")
-		case j.PublicKeyFile != "":
-			p.file("identity.embed_jwt", "public_key_file", j.PublicKeyFile, true)
-		default:
-			p.secret("identity.embed_jwt", "secret", j.Secret, j.SecretFile, true, "the key of HS256, or give public_key_file")
-		}
-	}
-	if x := id.Proxy; x != nil {
-		p.at("identity.proxy", "identity.proxy"+unsupported)
-		if x.Header == "" {
-			p.at("identity.proxy", "identity.proxy needs header, the name of the header that the proxy sets.")
-		}
-		if len(x.TrustedCIDRs) == 0 {
-			p.at("identity.proxy", "identity.proxy needs trusted_cidrs: without them anyone could send the header and be anyone.")
-		}
-		for i, cidr := range x.TrustedCIDRs {
-			p.prefix(fmt.Sprintf("identity.proxy.trusted_cidrs[%d]", i), cidr)
-		}
-	}
-	if id.Demo {
-		if host, _, err := net.SplitHostPort(c.Listen); err == nil && !IsLoopback(host) {
-			p.at("identity.demo", "demo believes whoever says an address, so it is for loopback only: listen on 127.0.0.1, or use another identity.")
-		}
-	}
-	if id.OIDC == nil && id.EmbedJWT == nil && id.Proxy == nil && !id.Demo {
-		p.at("identity", "Nobody could log in: give identity one way, on loopback for example demo: true.")
-	}
+	return s
 }
 
 func (p *parser) checkPlatforms(c *Config) {
@@ -370,6 +342,9 @@ func (p *parser) warnings(c *Config) []Finding {
 			warn("identity.demo", "DANGER: demo believes whoever says an address, and trusted_proxies pass others on to it: whoever reaches them can pause and resume as any agent. Use it for a trial with nobody's real calls only.")
 		}
 	}
+	if c.Identity.Demo && c.Identity.Proxy != nil {
+		warn("identity.demo", "DANGER: demo believes whoever says an address, beside a proxy that knows better: leave demo out.")
+	}
 	if c.Store == "" {
 		warn("", "There is no store: attempts are kept in memory only, and forgotten when the server ends. Write store: sqlite:offrecord.db.")
 		for _, key := range []string{"spool", "retention", "audit"} {
@@ -377,9 +352,6 @@ func (p *parser) warnings(c *Config) []Finding {
 				warn(key, key+" does nothing without store.")
 			}
 		}
-	}
-	if p.given("alerts") {
-		warn("alerts", "alerts isn't supported by this version: nobody is told.")
 	}
 	if len(c.EmbedOrigins) > 0 {
 		warn("embed_origins", "embed_origins isn't supported by this version: no page may frame the panel.")

@@ -13,6 +13,7 @@ import (
 
 	"offrecord/app/recording"
 	"offrecord/web/identity"
+	"offrecord/web/identity/embedjwt"
 	"offrecord/web/secret"
 )
 
@@ -55,9 +56,16 @@ type Audit struct {
 	SigningKeyFile  string `yaml:"signing_key_file"` // made if it isn't there
 	CheckpointFile  string `yaml:"checkpoint_file"`  // empty: checkpoints are in the store only
 	HashIdentifiers bool   `yaml:"hash_identifiers"`
+
+	// Checkpoints as signed messages to somewhere else.
+	CheckpointWebhook    URL           `yaml:"checkpoint_webhook"`
+	CheckpointSecret     Secret        `yaml:"checkpoint_secret"`
+	CheckpointSecretFile string        `yaml:"checkpoint_secret_file"`
+	CheckpointKey        secret.String `yaml:"-"`
 }
 
-// Alerts is who is told when something needs a person.
+// Alerts is who is told when something needs a person, besides the supervisors' page. Messages are signed by the Standard
+// Webhooks scheme.
 type Alerts struct {
 	Webhook    URL           `yaml:"webhook"`
 	Secret     Secret        `yaml:"secret"`
@@ -79,6 +87,8 @@ type OIDC struct {
 	ClientID         string `yaml:"client_id"`
 	ClientSecret     Secret `yaml:"client_secret"`
 	ClientSecretFile string `yaml:"client_secret_file"`
+
+	Key secret.String `yaml:"-"` // the client's secret
 }
 
 // EmbedJWT is a log-in by a token that a CRM's server signs.
@@ -88,12 +98,16 @@ type EmbedJWT struct {
 	PublicKeyFile string `yaml:"public_key_file"`
 	Secret        Secret `yaml:"secret"`
 	SecretFile    string `yaml:"secret_file"`
+
+	Key embedjwt.Key `yaml:"-"`
 }
 
 // Proxy is a log-in by a header of a proxy in front.
 type Proxy struct {
 	Header       string   `yaml:"header"`
 	TrustedCIDRs []string `yaml:"trusted_cidrs"`
+
+	Trusted []netip.Prefix `yaml:"-"`
 }
 
 // Kind is a kind of platform.

@@ -30,17 +30,20 @@ agents:
 store: sqlite:offrecord.db
 `
 
-// environment has a directory with the files token, empty, cert.pem and key.pem, and the variable TOKEN.
+// hookKey signs webhooks' messages.
+const hookKey = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+
+// environment has a directory with the files token, hook, empty, cert.pem and key.pem, and the variables TOKEN and HOOK.
 func environment(t testing.TB) config.Environment {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"token": canary + "\n", "empty": "\n", "cert.pem": "x", "key.pem": "x"} {
+	for name, text := range map[string]string{"token": canary + "\n", "hook": hookKey + "\n", "empty": "\n", "cert.pem": "x", "key.pem": "x"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return config.Environment{Dir: dir, Getenv: func(name string) (string, bool) {
-		value, ok := map[string]string{"TOKEN": canary, "LISTEN": "127.0.0.1:8080", "EMPTY": "", "TRY": "3s", "TRUE": "true"}[name]
+		value, ok := map[string]string{"TOKEN": canary, "HOOK": hookKey, "LISTEN": "127.0.0.1:8080", "EMPTY": "", "TRY": "3s", "TRUE": "true"}[name]
 		return value, ok
 	}}
 }
@@ -72,8 +75,8 @@ tls: {cert_file: cert.pem, key_file: key.pem}
 store: sqlite:offrecord.db
 spool: offrecord.spool
 retention: 8760h
-audit: {signing_key_file: token, checkpoint_file: checkpoints, hash_identifiers: "${TRUE}"}
-alerts: {webhook: https://alerts.example.com/x, secret_file: token}
+audit: {signing_key_file: token, checkpoint_file: checkpoints, hash_identifiers: "${TRUE}", checkpoint_webhook: https://elsewhere.example.com, checkpoint_secret: "${HOOK}"}
+alerts: {webhook: https://alerts.example.com/x, secret_file: hook}
 embed_origins: [https://acme.my.salesforce.com]
 identity: {demo: true}
 platforms:
@@ -123,7 +126,7 @@ agents:
 		t.Fatal(err)
 	}
 	if c.Platforms[0].Timeouts.Try != 3*time.Second || c.Platforms[1].ClientSecret.Reveal() != canary || c.Platforms[2].AccessKeySecret.Reveal() != canary ||
-		!c.Secure() || c.Alerts.Key.Reveal() != canary || !c.Audit.HashIdentifiers {
+		!c.Secure() || c.Alerts.Key.Reveal() != hookKey || c.Audit.CheckpointKey.Reveal() != hookKey || !c.Audit.HashIdentifiers {
 		t.Errorf("%+v", c)
 	}
 	for name, path := range map[string]string{"offrecord.db": c.StoreFile, "offrecord.spool": c.Spool, "token": c.Audit.SigningKeyFile, "checkpoints": c.Audit.CheckpointFile} {
@@ -140,7 +143,7 @@ agents:
 		word, _, _ := strings.Cut(w.Text, " ")
 		warned[word] = true
 	}
-	for _, key := range []string{"alerts", "embed_origins", "max_pause", "on_max_pause", "max_extensions"} {
+	for _, key := range []string{"embed_origins", "max_pause", "on_max_pause", "max_extensions"} {
 		if !warned[key] {
 			t.Errorf("no warning of %s: %v", key, c.Warnings)
 		}
@@ -215,12 +218,13 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a spool that is the store", "store:", "spool: offrecord.db\nstore:", 11, "are the same file"},
 		{"another store", "sqlite:offrecord.db", "postgres://x", 11, "isn't supported"},
 		{"nobody can log in", "identity: {demo: true}", "identity: {}", 2, "Nobody could log in"},
-		{"a log-in that isn't there yet", "{demo: true}", "{oidc: {issuer: https://id.example, client_id: x, client_secret_file: token}}", 2, "isn't supported by this version"},
-		{"an embed token", "{demo: true}", "{embed_jwt: {issuer: x, audience: y, secret_file: token}}", 2, "isn't supported by this version"},
-		{"a proxy's header", "{demo: true}", "{proxy: {header: X-Email, trusted_cidrs: [10.0.0.0/8]}}", 2, "isn't supported by this version"},
-		{"a proxy's header from anyone", "{demo: true}", "{proxy: {header: X-Email}}", 2, "needs trusted_cidrs"},
 		{"no platform", "platforms:", "platforms: []\nx:", 4, `"x" isn't known`},
-		{"alerts to nobody", "identity:", "alerts: {secret_file: token}\nidentity:", 2, "needs webhook"},
+		{"alerts to nobody", "identity:", "alerts: {secret_file: hook}\nidentity:", 2, "needs webhook"},
+		{"alerts in the open", "identity:", "alerts: {webhook: http://alerts.example.com, secret_file: hook}\nidentity:", 2, "loopback only"},
+		{"alerts without a key", "identity:", "alerts: {webhook: https://alerts.example.com}\nidentity:", 2, "secret_file is missing"},
+		{"alerts with a password for a key", "identity:", "alerts: {webhook: https://alerts.example.com, secret_file: token}\nidentity:", 2, "make one with"},
+		{"checkpoints to nobody", "identity:", "audit: {checkpoint_secret_file: hook}\nidentity:", 2, "is for checkpoint_webhook"},
+		{"checkpoints with a password for a key", "identity:", "audit: {checkpoint_webhook: https://x.example, checkpoint_secret: '${TOKEN}'}\nidentity:", 2, "make one with"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -235,7 +239,13 @@ func refused(t *testing.T, text, from, to string, line int, says string) {
 	if !strings.Contains(text, from) {
 		t.Fatalf("%q isn't in the good one", from)
 	}
-	c, err := config.Parse([]byte(strings.Replace(text, from, to, 1)), environment(t))
+	refusedIn(t, environment(t), strings.Replace(text, from, to, 1), line, says)
+}
+
+// refusedIn checks that a configuration is refused.
+func refusedIn(t *testing.T, env config.Environment, text string, line int, says string) {
+	t.Helper()
+	c, err := config.Parse([]byte(text), env)
 	var findings config.Findings
 	if c != nil || !errors.As(err, &findings) || len(findings) == 0 {
 		t.Fatalf("it was taken: %v", err)
@@ -400,7 +410,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := config.Parse(text, env)
 		if err == nil {
-			if len(c.Agents) == 0 || len(c.Platforms) == 0 || !c.Identity.Demo {
+			id := c.Identity
+			if len(c.Agents) == 0 || len(c.Platforms) == 0 || !id.Demo && id.OIDC == nil && id.EmbedJWT == nil && (id.Proxy == nil || len(id.Proxy.Trusted) == 0) {
 				t.Errorf("nobody could use it: %+v", c)
 			}
 			return

@@ -42,10 +42,14 @@ const (
 	minRSA    = 2048
 )
 
-// Key verifies signatures of one algorithm.
+// Key verifies signatures of one algorithm. It doesn't print itself.
 type Key struct {
 	algorithm jose.SignatureAlgorithm
-	key       any
+	key       func() any
+}
+
+func newKey(algorithm jose.SignatureAlgorithm, key any) Key {
+	return Key{algorithm, func() any { return key }}
 }
 
 // PublicKey reads a public key in PEM: RSA of at least 2048 bits is for RS256, P-256 for ES256. The error is a sentence.
@@ -77,12 +81,12 @@ func PublicKey(text []byte) (Key, error) {
 		if key.N.BitLen() < minRSA {
 			return Key{}, errors.New("This RSA key is shorter than 2048 bits: make a longer one.")
 		}
-		return Key{jose.RS256, key}, nil
+		return newKey(jose.RS256, key), nil
 	case *ecdsa.PublicKey:
 		if key.Curve != elliptic.P256() {
 			return Key{}, errors.New("This key's curve is for none of RS256 and ES256: take P-256.")
 		}
-		return Key{jose.ES256, key}, nil
+		return newKey(jose.ES256, key), nil
 	}
 	return Key{}, errors.New("This key is for none of RS256 and ES256: take RSA, or ECDSA with P-256.")
 }
@@ -97,7 +101,7 @@ func SharedKey(s secret.String) (Key, error) {
 	case len(text) < minSecret:
 		return Key{}, errors.New("The secret of HS256 must have at least 32 bytes: make a random one.")
 	}
-	return Key{jose.HS256, []byte(text)}, nil
+	return newKey(jose.HS256, []byte(text)), nil
 }
 
 // Verifier verifies the tokens of one CRM. Set all fields.
@@ -155,7 +159,7 @@ func (v Verifier) Verify(token string) (Claims, error) {
 	if err != nil {
 		return Claims{}, refuse("it isn't one that is signed with " + string(v.Key.algorithm))
 	}
-	payload, err := signed.Verify(v.Key.key)
+	payload, err := signed.Verify(v.Key.key())
 	if err != nil {
 		return Claims{}, refuse("its signature isn't the configured key's")
 	}
