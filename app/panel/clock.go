@@ -16,7 +16,7 @@ type clock struct {
 	Label, Suffix, Note string
 	From, Now           time.Time // both by the clock that made the view
 	Taken               time.Time // when the view arrived, by the browser's clock; zero: the clock stands
-	Down                bool      // From is still to come
+	Due                 bool      // From is when something is due, and still to come or over
 	Still               bool      // the words alone
 }
 
@@ -34,7 +34,7 @@ func clockOf(v View, l limit, taken time.Time) app.UI {
 		label := strings.TrimSuffix(strings.TrimSuffix(l.Label, " in"), " by")
 		return &clock{Label: label + " at " + clockTime(l.From, place), Note: l.Note, Still: true}
 	case l.due != unlimited && present(v):
-		return &clock{Label: l.Label, Note: l.Note, From: l.From, Now: v.Now, Taken: taken, Down: l.due != over}
+		return &clock{Label: l.Label, Note: l.Note, From: l.From, Now: v.Now, Taken: taken, Due: true}
 	case present(v) && !s.Since.IsZero():
 		return &clock{Label: "since " + clockTime(s.Since, place), From: s.Since, Now: v.Now, Taken: taken}
 	}
@@ -67,9 +67,12 @@ func (c *clock) draw() app.UI {
 		if !c.Taken.IsZero() {
 			d += time.Since(c.Taken)
 		}
+		if c.Due && d < 0 { // the last second is shown as one, and its end as none
+			d = time.Second - 1 - d
+		}
 		run = elapsed(d) + c.Suffix
-		if c.Down { // the last second is shown as one, and its end as none
-			run = strings.TrimPrefix(elapsed(time.Second-1-d), "0")
+		if c.Due {
+			run = strings.TrimPrefix(run, "0")
 		}
 	}
 	return el("p", "clock").Role("timer").Aria("live", "off").Body(

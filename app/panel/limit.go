@@ -65,11 +65,12 @@ func told(v View) int {
 	return 0
 }
 
-// limit is what is said of an open pause's time beside the clock: Label and Note are the clock's, Warning is said once.
+// limit is what is said of an open pause's time: Label and Note are the clock's, Warning is said once, and Card, where it
+// isn't empty, takes the place of "You can take the card".
 type limit struct {
-	due                  due
-	Label, Note, Warning string
-	From                 time.Time // the clock counts to it, and on from it
+	due                        due
+	Label, Note, Warning, Card string
+	From                       time.Time // the clock counts to it, and on from it
 }
 
 func limitOf(v View, now time.Time) limit {
@@ -90,6 +91,9 @@ func limitOf(v View, now time.Time) limit {
 		return l
 	case over:
 		l.Label = "Over its time by"
+		if resumes && s.AutoResumeAt != nil { // it is about to
+			l.Card = cardNotYet
+		}
 		l.Warning = "This pause is over its time. Resume as soon as the card is done." + longer
 		if n := told(v); n > 1 {
 			l.Warning = "Reminder " + strconv.Itoa(n) + ". " + l.Warning
@@ -101,6 +105,9 @@ func limitOf(v View, now time.Time) limit {
 		}
 		if l.due == soon {
 			l.Warning = l.Label + " less than 30 seconds."
+			if resumes {
+				l.Card = "Finish the card in time"
+			}
 			switch {
 			case !resumes:
 				l.Warning += " Resume as soon as the card is done." + longer
@@ -128,8 +135,8 @@ func limitOf(v View, now time.Time) limit {
 // keepLeftID is the id of what is said beside the button.
 const keepLeftID = "keep-left"
 
-// keep is the warning, and the press that gives an open pause more time. It stands below the two presses, so that it moves
-// neither of them when it comes and goes.
+// keep is the press that gives an open pause more time, and the warning. It stands below the two presses, and the warning
+// below it, so that nothing that is about to be pressed moves when it comes and goes.
 func (p *Panel) keep(l limit) app.UI {
 	var offer []app.UI
 	if l.due != unlimited {
@@ -147,8 +154,8 @@ func (p *Panel) keep(l limit) app.UI {
 		}
 	}
 	return el("section", "keep").Body(
-		el("p", "warning").Role("alert").Text(l.Warning),
 		el("div", "offer").Body(offer...),
+		el("p", "warning").Role("alert").Text(l.Warning),
 	)
 }
 

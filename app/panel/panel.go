@@ -88,6 +88,9 @@ func (p *Panel) await() {
 func (p *Panel) Render() app.UI {
 	v, w, now := p.view, Say(p.view), p.now()
 	l := limitOf(v, now)
+	if w.Card == cardMay && l.Card != "" {
+		w.Card = l.Card
+	}
 	root := el("main").
 		Class("panel").
 		DataSet("state", string(w.State)).

@@ -160,8 +160,17 @@
   const ours = () => { try { return transport.contentDocument; } catch { return null; } };
 
   // A press that was quicker than this script brought no id, and nobody listened. The server's stream tells which it was.
-  let early = false;
-  function unheard() { early = true; listen(); }
+  let early = false, newest;
+  function unheard() {
+    early = true;
+    reportEarly();
+  }
+  function reportEarly() {
+    const a = newest;
+    if (!early || flying || a?.route !== 'session' || a.transport !== 'iframe' || a.outcome) return;
+    early = false;
+    report({id: a.id, at: performance.now() - Math.max(0, Date.now() - Date.parse(a.requested_at))}, 'sent', 'frame_load');
+  }
 
   transport?.addEventListener('load', () => {
     const f = flying;
@@ -172,41 +181,101 @@
     else report(f, 'sent', 'frame_load');
   });
 
-  // The native panel's words follow the server while there is no program.
-  let source = null, fetching = false, stale = false;
-  // They are shown as present only while it is heard: without data-live the style sheet shows the hero that claims nothing.
-  let heard = false;
-  function hear(yes) {
-    heard = yes;
-    if (yes) refresh(); else panel()?.removeAttribute('data-live');
+  // What is shown is the present word only while the server is heard. While html has data-word=old the style sheet shows the
+  // hero that claims nothing, whoever drew it.
+  const shown = () => doc.querySelector('main.panel');
+  let doubted; // the stream that the program's panel was drawn from when its word got old
+  function doubt() {
+    if (!native() && shown()?.dataset.link !== 'live') return; // it claims nothing as it is
+    html.dataset.word = 'old';
+    doubted = shown()?.dataset.stream;
+    age();
   }
-  addEventListener('offline', () => hear(false));
-  addEventListener('online', () => { // a stream may have died without a word
+  const believe = () => { delete html.dataset.word; };
+  // The program takes it from there: it draws a panel that isn't live, or one of a later stream.
+  new MutationObserver(() => {
+    const {link, stream} = shown()?.dataset ?? {};
+    if (!native() && (link !== 'live' || stream !== doubted)) believe();
+  }).observe(doc.body, {subtree: true, childList: true, attributeFilter: ['data-link', 'data-stream']});
+
+  // A page that slept, or came back from the browser's memory, knows nothing any more, and its stream may be dead without
+  // knowing it. Sleep has no event of its own: a clock that jumps shows it. What is hidden is woken once a minute at least.
+  const silence = 12000; // the server's beat comes each five seconds
+  let ticked = Date.now(), heardAt = Date.now();
+  function slept() {
+    ticked = Date.now();
+    doubt();
+    if (native()) again(); else doc.dispatchEvent(new Event('offrecord:slept'));
+  }
+  setInterval(() => {
+    const gap = Math.abs(Date.now() - ticked);
+    ticked = Date.now();
+    if (gap > (doc.hidden ? 90000 : 5000)) slept();
+    else if (source && heard && Date.now() - heardAt > silence) again();
+    age();
+  }, 500);
+  doc.addEventListener('freeze', doubt);
+  doc.addEventListener('resume', slept);
+  addEventListener('pagehide', doubt);
+  addEventListener('pageshow', e => { if (e.persisted) slept(); });
+  doc.addEventListener('visibilitychange', () => { ticked = Date.now(); });
+
+  // The native panel follows the server while there is no program.
+  let source = null, fetching = false, stale = false, heard = false, later;
+  // The page holds what it was drawn from, so the first word seldom makes a new panel.
+  let drawnFrom = JSON.parse(doc.getElementById('view')?.textContent || 'null')?.Snapshot;
+  const timeless = snapshot => JSON.stringify({...snapshot, as_of: 0});
+  function lost() {
+    heard = false;
+    if (native()) doubt();
+  }
+  addEventListener('offline', lost);
+  addEventListener('online', again); // a stream may have died without a word
+  function again() {
     if (!source) return;
     source.close();
     source = null;
+    lost();
     listen();
-  });
+  }
   function listen() {
     if (source || !native()) return;
     source = new EventSource('/api/v1/events');
-    source.onopen = () => hear(true);
     source.onerror = () => {
-      hear(false);
+      lost();
       if (source?.readyState !== EventSource.CLOSED) return; // it is mended by itself
       source = null;
       setTimeout(listen, 5000);
     };
-    for (const type of ['state', 'attempt']) source.addEventListener(type, e => { landed(e); refresh(); });
+    for (const type of ['state', 'attempt']) source.addEventListener(type, e => {
+      heard = true;
+      heardAt = Date.now();
+      landed(e);
+      if (type === 'state' && drawnFrom && timeless(JSON.parse(e.data)) === timeless(drawnFrom)) believe(); else refresh();
+    });
+    source.addEventListener('beat', () => { heardAt = Date.now(); });
+  }
+  // age says how old the last word is, in the hero that claims nothing.
+  function age() {
+    if (html.dataset.word !== 'old' || !native()) return;
+    const put = (part, text) => { const e = root.querySelector('.frozen ' + part); if (e && e.textContent !== text) e.textContent = text; };
+    const seconds = Math.max(0, Math.round((Date.now() - heardAt) / 1000)), two = n => String(n).padStart(2, '0');
+    put('.since', 'last word');
+    put('.run', `${seconds < 3600 ? '' : Math.floor(seconds / 3600) + ':'}${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)} ago`);
+    put('.line', root.querySelector('.frozen .line')?.textContent.replace('This page may be old.', 'Reconnecting.') ?? '');
+  }
+  // A plain panel says when the time of an open pause will read otherwise.
+  function plan() {
+    clearTimeout(later);
+    const next = +panel()?.dataset.next;
+    if (next > 0 && native()) later = setTimeout(refresh, next + 20);
   }
   // What the server carried out answers the frame with nothing at all, so only the server's word ends the press.
   function landed(e) {
     const told = JSON.parse(e.data), a = e.type === 'state' ? told.attempt : told;
+    newest = a;
     if (a?.route === 'server' && a.decided_at && a.id === flying?.id) flying.done = true;
-    if (early && !flying && a?.route === 'session' && a.transport === 'iframe' && !a.outcome) {
-      early = false;
-      report({id: a.id, at: performance.now() - Math.max(0, Date.now() - Date.parse(a.requested_at))}, 'sent', 'frame_load');
-    }
+    reportEarly();
   }
   async function refresh() {
     stale = true;
@@ -225,8 +294,11 @@
     if (!drawn || !native()) return;
     const control = focused();
     drawn.dataset.native = why;
-    if (heard) drawn.dataset.live = '';
+    drawnFrom = null;
     root.replaceChildren(drawn);
+    if (heard) believe();
+    age();
+    plan();
     refocus(control);
   }
 
@@ -240,12 +312,16 @@
     }
     reason(because);
     html.dataset.program = state;
+    if (!heard) doubt();
     probe();
     listen();
     refresh();
   }
 
   if (navigator.userActivation?.hasBeenActive || transport && !ours()) unheard();
+  listen();
+  plan();
+  setTimeout(() => { if (native() && !heard) doubt(); }, 3000);
 
   let storage = true;
   try {
@@ -267,6 +343,8 @@
     observer.disconnect();
     source?.close();
     source = null;
+    heard = false;
+    believe();
     // go-app looks at every click for a link that it should follow itself. The panel has none, and a press shouldn't wait for it.
     window.onclick = null;
     html.dataset.program = 'running';
