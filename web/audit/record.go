@@ -35,6 +35,7 @@ const (
 	ConfigLoaded   Kind = "config_loaded"
 	LinkChanged    Kind = "link_changed" // a signed link was made or revoked
 	Deletion       Kind = "deletion"
+	GuardPassed    Kind = "guard_passed" // an agent opened guarded fields although the recording wasn't known to be paused
 	AuditRead      Kind = "audit_read" // somebody read or exported the log
 	Alert          Kind = "alert"
 	AlertAcked     Kind = "alert_acknowledged"
@@ -45,7 +46,7 @@ const (
 )
 
 var kinds = []Kind{AttemptBegun, AttemptSeen, AttemptDecided, Extension, Call, SignIn, SignOut, Refused, ConfigLoaded, LinkChanged,
-	Deletion, AuditRead, Alert, AlertAcked, LogStarted, LogStopped, Retention, SpoolMerged}
+	Deletion, GuardPassed, AuditRead, Alert, AlertAcked, LogStarted, LogStopped, Retention, SpoolMerged}
 
 // Role is what a person may do.
 type Role string

@@ -133,6 +133,8 @@ func contentType(name string) string {
 		return "image/x-icon"
 	case ".woff2":
 		return "font/woff2"
+	case ".ts":
+		return "text/plain; charset=utf-8" // type definitions; the system's tables know it as video
 	case ".json":
 		return "application/json"
 	case ".webmanifest":
@@ -148,13 +150,22 @@ func contentType(name string) string {
 
 // ServeHTTP serves an asset by its hashed name. A name's content never changes, so a browser may keep it for good.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a, ok := s.assets[strings.TrimPrefix(r.URL.Path, Prefix)]
+	s.serve(w, r, strings.TrimPrefix(r.URL.Path, Prefix), "public, max-age=31536000, immutable")
+}
+
+// ServeLatest serves an asset by its logical name, under an address that stays while its content changes.
+func (s *Site) ServeLatest(w http.ResponseWriter, r *http.Request, logical string) {
+	s.serve(w, r, s.names[logical], "public, max-age=300")
+}
+
+func (s *Site) serve(w http.ResponseWriter, r *http.Request, name, cache string) {
+	a, ok := s.assets[name]
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Cache-Control", cache)
 	h.Set("Content-Type", a.contentType)
 	h.Add("Vary", "Accept-Encoding")
 	coding, body, err := a.choose(r.Header.Get("Accept-Encoding"))
