@@ -27,6 +27,41 @@ type PanelPage struct {
 	Panel template.HTML
 	// View is what the program begins with. It is written as JSON.
 	View any
+	Nav  Nav
+}
+
+// Nav is the way to the other pages, for those who have more than one: the template "nav" draws it.
+type Nav []NavLink
+
+// NavLink is a page, and whether it is the one that is shown.
+type NavLink struct {
+	Path, Name string
+	Here       bool
+}
+
+// AlertsPage is the faults that need a person, and those that did.
+type AlertsPage struct {
+	Nav        Nav
+	Who        string // who is logged in
+	Open, Past []AlertItem
+	Older      string // where earlier ones are
+	Notice     string
+	Webhook    string // why nobody is told by it
+}
+
+// AlertItem is an alert in words.
+type AlertItem struct {
+	recording.Alert
+	Title, Whose     string
+	Since, Age, Told string
+	Ended            string // how it came that it needs nobody any more
+}
+
+// WidgetPage is the panel to be framed by another site's page, or what keeps it from being shown.
+type WidgetPage struct {
+	PanelPage        // empty where nobody is signed in
+	Origins   string // whose pages may frame it, a space between
+	Notice    string
 }
 
 // LoginPage is where someone logs in.
@@ -34,6 +69,27 @@ type LoginPage struct {
 	Agents []LoginAgent // whom a demo offers
 	More   bool         // there are more than that: the address is to be typed
 	Notice string
+	Return string // where the log-in leads: one of our own addresses
+	// Provider is the name of the one that people are sent to; empty without one.
+	Provider string
+	// CRM and Proxy say that there are log-ins which aren't begun here.
+	CRM, Proxy bool
+}
+
+// PopupPage is what a window shows that a frame opened to be signed in, for the moment in which it asks the frame.
+type PopupPage struct{}
+
+// ConfirmPage asks whether to sign that frame in, and as whom.
+type ConfirmPage struct {
+	Email     string
+	Page      string // the origin whose page holds the frame; empty if it isn't known
+	Challenge string
+	Return    string // this page's own address
+}
+
+// HandedPage says that the frame is signed in.
+type HandedPage struct {
+	Code string // what has to be typed into the frame first; empty for nothing
 }
 
 // LoginAgent is one agent that a demo offers.
@@ -84,14 +140,24 @@ func (p *Pages) Write(w io.Writer, page any) error {
 	switch page.(type) {
 	case PanelPage:
 		name = "panel.html"
+	case WidgetPage:
+		name = "widget.html"
 	case LoginPage:
 		name = "login.html"
+	case PopupPage:
+		name = "popup.html"
+	case ConfirmPage:
+		name = "confirm.html"
+	case HandedPage:
+		name = "handed.html"
 	case StatusPage:
 		name = "status.html"
 	case DeclinePage:
 		name = "decline.html"
 	case ActPage:
 		name = "act.html"
+	case AlertsPage:
+		name = "alerts.html"
 	case MessagePage:
 		name = "message.html"
 	default:
