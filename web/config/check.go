@@ -353,9 +353,6 @@ func (p *parser) warnings(c *Config) []Finding {
 			}
 		}
 	}
-	if len(c.EmbedOrigins) > 0 {
-		warn("embed_origins", "embed_origins isn't supported by this version: no page may frame the panel.")
-	}
 	for i, x := range c.Platforms {
 		path := fmt.Sprintf("platforms[%d]", i)
 		for _, key := range []string{"max_pause", "on_max_pause", "max_extensions"} {

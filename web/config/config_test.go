@@ -143,7 +143,7 @@ agents:
 		word, _, _ := strings.Cut(w.Text, " ")
 		warned[word] = true
 	}
-	for _, key := range []string{"embed_origins", "max_pause", "on_max_pause", "max_extensions"} {
+	for _, key := range []string{"max_pause", "on_max_pause", "max_extensions"} {
 		if !warned[key] {
 			t.Errorf("no warning of %s: %v", key, c.Warnings)
 		}

@@ -13,6 +13,7 @@ package probe
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 const (
@@ -22,19 +23,22 @@ const (
 	cookie = "offrecord_probe"
 )
 
-// Handler answers below Prefix: /probe/frame and /probe/said.js.
-func Handler() http.Handler {
+// Handler answers below Prefix: /probe/frame and /probe/said.js. The frame may stand in our own pages, and in those of ours
+// that the pages of the origins frame.
+func Handler(origins ...string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+Prefix+"frame", frame)
+	ancestors := strings.Join(append([]string{"'self'"}, origins...), " ")
+	mux.HandleFunc("GET "+Prefix+"frame", func(w http.ResponseWriter, _ *http.Request) { frame(w, ancestors) })
 	mux.HandleFunc("GET "+Prefix+"said.js", said)
 	return mux
 }
 
-// frame sets the cookie. Its own request is first-party, so the cookie is always taken.
-func frame(w http.ResponseWriter, r *http.Request) {
+// frame sets the cookie. In our own page its own request is first-party, so the cookie is always taken; in another site's, it
+// is taken where it would be sent.
+func frame(w http.ResponseWriter, ancestors string) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: "1", Path: Prefix, MaxAge: 60, Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 	headers(w, "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "+ancestors+"; sandbox allow-scripts")
 	fmt.Fprint(w, `<!doctype html><title>Cookie probe</title><script src="`+Prefix+`said.js"></script>`)
 }
 

@@ -136,10 +136,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if assets.URL("app.wasm") == "" {
 		m.Log.Warn("the browser's program was not built: the panel works by plain forms only")
 	}
-	logins := map[string]identity.Authenticator{}
-	if m.Config.Identity.Demo {
-		logins["demo"] = identity.Demo{}
-	}
+	ways := m.ways(ctx)
 	options := httpapi.Options{
 		Log:            m.Log,
 		Version:        m.Version,
@@ -150,12 +147,15 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		Dispatcher:     m.dispatcher,
 		Site:           assets,
 		Panel:          panel.HTML,
-		Logins:         logins,
-		Probe:          probe.Handler(),
+		Logins:         ways.logins,
+		Provider:       ways.provider,
+		Ambient:        ways.ambient,
+		Probe:          probe.Handler(m.Config.EmbedOrigins...),
 		TrustedProxies: m.Config.TrustedProxies,
 		Host:           hosts(m.Config),
 		Observe:        metrics.answered,
 		PublicURL:      publicURL(m.Config),
+		EmbedOrigins:   m.Config.EmbedOrigins,
 	}
 	if options.Links, err = link.Open(ctx, m.data, m.Config.LinkLifetime); err != nil {
 		return err

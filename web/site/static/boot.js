@@ -23,7 +23,9 @@
     const heard = e => {
       if (e.source !== frame.contentWindow || e.data?.offrecord !== 'third-party-cookies') return;
       if (e.data.world === 'allowed' || e.data.world === 'blocked') {
-        doc.cookie = `offrecord_tpc=${e.data.world}; path=/; max-age=2592000; samesite=lax` + (location.protocol === 'https:' ? '; secure' : '');
+        // A frame of another site's page is kept apart with its cookies, and has others than a page of our own.
+        const kind = parent !== window ? 'samesite=none; partitioned; secure' : 'samesite=lax' + (location.protocol === 'https:' ? '; secure' : '');
+        doc.cookie = `offrecord_tpc=${e.data.world}; path=/; max-age=2592000; ${kind}`;
         doc.dispatchEvent(new Event('offrecord:cookies'));
       }
       done();
