@@ -468,3 +468,144 @@ func TestNoFormatPrintsTheToken(t *testing.T) {
 		}
 	}
 }
+
+// A page that slept shows nothing as present until the server has said so on a new stream.
+func TestSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBrowser(), newServer()
+		tab := open(t, b, s)
+		if v := tab.shown(); v.Link != panel.Live || v.Stream != 1 {
+			t.Fatalf("at first: %s, stream %d", v.Link, v.Stream)
+		}
+		tab.set(func(_ *browser, s *server) { s.down = true })
+		b.listener.Slept()
+		if v := tab.shown(); v.Link != panel.Reconnecting {
+			t.Errorf("just woken it is %s", v.Link)
+		}
+		wait(10 * time.Second)
+		if v := tab.shown(); v.Link != panel.Reconnecting {
+			t.Errorf("without the server it is %s", v.Link)
+		}
+		tab.set(func(_ *browser, s *server) { s.down = false })
+		wait(time.Minute)
+		if v := tab.shown(); v.Link != panel.Live || v.Stream != 2 {
+			t.Errorf("with the server it is %s, stream %d", v.Link, v.Stream)
+		}
+		opened := s.streams
+		b.listener.Slept()
+		b.listener.Slept()
+		wait(time.Second)
+		if v := tab.shown(); v.Link != panel.Live || v.Stream < 3 || s.streams == opened {
+			t.Errorf("after another sleep: %s, stream %d, %d streams opened", v.Link, v.Stream, s.streams-opened)
+		}
+	})
+}
+
+// A connection that a network dropped without a word is noticed by its silence, and one that only has no news isn't.
+func TestAStreamThatFallsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBrowser(), newServer()
+		tab := open(t, b, s)
+		wait(10 * time.Minute)
+		if v := tab.shown(); v.Link != panel.Live || s.streams != 1 {
+			t.Fatalf("a quiet one: %s after %d streams", v.Link, s.streams)
+		}
+		tab.set(func(_ *browser, s *server) { s.mute, s.down = true, true })
+		wait(15 * time.Second)
+		if v := tab.shown(); v.Link != panel.Reconnecting {
+			t.Errorf("a dead one is %s", v.Link)
+		}
+		tab.set(func(_ *browser, s *server) { s.mute, s.down = false, false })
+		wait(time.Minute)
+		if v := tab.shown(); v.Link != panel.Live {
+			t.Errorf("its successor is %s", v.Link)
+		}
+	})
+}
+
+func TestKeepPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBrowser(), newServer()
+		tab := open(t, b, s)
+		tab.Extend() // nothing is open
+		wait(time.Second)
+		due := time.Now().Add(time.Minute).UTC()
+		paused := func(left int, at time.Time) *recording.Snapshot {
+			snapshot := *s.snapshot()
+			snapshot.State, snapshot.Pause, snapshot.ExtensionsLeft, snapshot.AutoResumeAt = recording.Paused, "p1", left, &at
+			return &snapshot
+		}
+		s.stream(session.Event{Snapshot: paused(2, due)})
+		later := due.Add(time.Minute)
+		s.extended = paused(1, later)
+		s.extended.AsOf = time.Now().Add(time.Second)
+		tab.Extend()
+		tab.Extend() // the second click of a double click
+		wait(time.Second)
+		if got := s.heard(); !slices.Equal(got, []string{"extend p1"}) {
+			t.Errorf("asked: %q", got)
+		}
+		if v := tab.shown(); !v.Snapshot.AutoResumeAt.Equal(later) || v.Snapshot.ExtensionsLeft != 1 {
+			t.Errorf("shown: until %s, %d left", v.Snapshot.AutoResumeAt, v.Snapshot.ExtensionsLeft)
+		}
+		for problem, want := range map[*session.Problem]string{
+			{Status: 409, Detail: "It was kept as often as your account allows."}: "The time was not extended: It was kept as often as your account allows.",
+			{Status: 502}: "The time was not extended: offrecord's server can't be reached. Press Keep paused again.",
+		} {
+			tab.set(func(_ *browser, s *server) { s.refusal = problem })
+			tab.Extend()
+			wait(time.Second)
+			if got := tab.shown().Notice; got != want {
+				t.Errorf("%d: %q", problem.Status, got)
+			}
+		}
+		tab.set(func(_ *browser, s *server) { s.refusal = nil })
+		s.extended.AsOf = time.Now().Add(-time.Hour) // the stream was quicker
+		s.extended.ExtensionsLeft = 7
+		tab.Extend()
+		wait(time.Second)
+		if v := tab.shown(); v.Snapshot.ExtensionsLeft == 7 || v.Notice != "" {
+			t.Errorf("shown: %d left, %q", v.Snapshot.ExtensionsLeft, v.Notice)
+		}
+	})
+}
+
+// What is counted is the server's time, from its last word on, whatever the computer's clock says.
+func TestTheServersClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBrowser(), newServer()
+		tab := open(t, b, s)
+		ahead := time.Now().Add(26 * time.Hour)
+		snapshot := s.snapshot()
+		snapshot.AsOf = ahead
+		s.stream(session.Event{Snapshot: snapshot})
+		wait(3 * time.Second)
+		tab.Intent() // draws nothing
+		tab.Pause()
+		if got := tab.shown(); got.Now.Sub(ahead) != 3*time.Second || got.Attempts[0].RequestedAt.Sub(ahead) != 3*time.Second {
+			t.Errorf("now is %s after the server's word, the press %s", got.Now.Sub(ahead), got.Attempts[0].RequestedAt.Sub(ahead))
+		}
+		s.stream(session.Event{Beat: ahead.Add(time.Minute)})
+		tab.Resume()
+		if got := tab.shown().Attempts[0].RequestedAt.Sub(ahead); got != time.Minute {
+			t.Errorf("after a beat the press is %s after the server's word", got)
+		}
+	})
+}
+
+// What is pressed here ends a countdown here: nothing is due any more that the agent has just asked for.
+func TestAPressEndsTheCountdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBrowser(), newServer()
+		tab := open(t, b, s)
+		snapshot, due := s.snapshot(), time.Now().Add(time.Minute)
+		snapshot.State, snapshot.Pause, snapshot.AutoResumeAt = recording.Paused, "p1", &due
+		s.stream(session.Event{Snapshot: snapshot})
+		wait(time.Second)
+		tab.Resume()
+		if v := tab.shown(); v.Snapshot.AutoResumeAt != nil || v.Snapshot.Pause != "" {
+			t.Errorf("a resume is on its way, and it is due at %v", v.Snapshot.AutoResumeAt)
+		}
+		wait(time.Second)
+	})
+}
