@@ -23,9 +23,10 @@ func (h Holds) Add(hold Hold) Holds {
 	return append(slices.Clone(h), hold)
 }
 
-// Release gives back what the origin may release: a trigger or a link only its own hold, the agent's hand all of them.
+// Release gives back what the origin may release: a trigger or a link only its own hold, the agent's hand all of them, and so
+// does the end of their time.
 func (h Holds) Release(by Origin) Holds {
-	if by == Hand {
+	if by == Hand || by == Timer {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(h), func(x Hold) bool { return x.Origin == by })

@@ -170,7 +170,13 @@ type Origin string
 const (
 	Hand Origin = "hand"
 	Link Origin = "link"
+	// Timer is the server itself, which resumes at the end of a pause's time. Nobody asks in its name.
+	Timer Origin = "timer"
 )
+
+// ReasonDeclined is the reason of a pause that stands for the customer's refusal, where there is nothing stronger: it has no
+// time.
+const ReasonDeclined = "customer declined"
 
 // Attempt is one action asked for once. Its JSON is the one of the public API.
 type Attempt struct {
@@ -192,8 +198,18 @@ type Attempt struct {
 	PlatformStatus string     `json:"platform_status,omitempty"`
 	RequestedAt    time.Time  `json:"requested_at"`
 	DecidedAt      *time.Time `json:"decided_at,omitempty"` // nil while the outcome may still change
-	AutoResumeAt   *time.Time `json:"auto_resume_at,omitempty"`
+	// AutoResumeAt is when a pause's own time is up; nil if it has none. The open pause's time may be another: that of the
+	// pause that opened it, with its extensions.
+	AutoResumeAt *time.Time `json:"auto_resume_at,omitempty"`
 }
+
+// Declines reports whether the attempt is the customer's refusal to be recorded, as a pause where there is nothing stronger.
+func (a Attempt) Declines() bool {
+	return a.Action == DoNotRecord || a.Action == Pause && a.Reason == ReasonDeclined
+}
+
+// Unsent reports whether it was called off before anything of it went to the platform.
+func (a Attempt) Unsent() bool { return a.Outcome == Superseded && a.Evidence == nil }
 
 // Effect is the state once the platform has reported that the attempt had its effect.
 func (a Attempt) Effect() State {

@@ -32,9 +32,35 @@ type Timeline struct {
 
 // standing is what the fold derives.
 type standing struct {
-	state State
-	since time.Time
-	holds Holds
+	state  State
+	since  time.Time
+	holds  Holds
+	window Window
+	moved  bool // the call changed under a hold, and nothing since says how that one stands
+}
+
+// Window is an open pause: it lasts from the first live hold until there is none. Further holds don't begin another.
+type Window struct {
+	Pause string // the attempt that opened it; empty if none is open
+	// Contradicted says that a resume was asked for since and left it open: it failed.
+	Contradicted bool
+	// Declined says that the customer's refusal is among what holds it.
+	Declined bool
+	// Moved says that the CRM named another call since, or a transfer.
+	Moved bool
+}
+
+// after is the window that an attempt leaves open, with the holds that are left.
+func (w Window) after(a Attempt, holds Holds) Window {
+	switch {
+	case len(holds) == 0:
+		return Window{}
+	case w.Pause == "":
+		w.Pause = a.ID
+	}
+	w.Contradicted = w.Contradicted || !a.Action.Silences() && !a.Unsent()
+	w.Declined = w.Declined || a.Declines() && !a.Outcome.KeepsState()
+	return w
 }
 
 // Add puts an attempt in its place by the time it was asked for. It reports whether the action is to be carried out: a
@@ -92,10 +118,10 @@ func (t *Timeline) Amend(id string, change func(*Attempt)) {
 }
 
 // SetCall says which call the agent is on. The end of a call (an empty id) leaves nothing to hold: the state is Idle.
-// A new call keeps the holds, because card data may still be spoken, but nothing is known of the new call's recording,
-// unless it is the same contact, transferred, and the customer declined: that holds for the whole contact.
+// A new call or a transfer keeps the holds, because card data may still be spoken, but nothing is known of the recording any
+// more, unless it is the same contact, transferred, and the customer declined: that holds for the whole contact.
 func (t *Timeline) SetCall(call string, transferred bool, at time.Time) {
-	if call == t.call && call != "" {
+	if call == t.call && call != "" && !transferred {
 		return
 	}
 	declined := false
@@ -109,15 +135,30 @@ func (t *Timeline) SetCall(call string, transferred bool, at time.Time) {
 			t.attempts[i].Detail = "The call changed before anything was heard."
 		}
 	}
-	holds := t.Holds()
-	t.base, t.callSince = standing{StateUnknown, at, holds}, at
+	now := t.fold(len(t.attempts))
+	t.base, t.callSince = standing{state: StateUnknown, since: at}, at
 	switch {
 	case call == "":
-		t.base.state, t.base.holds = Idle, nil
+		t.base.state = Idle
+		return
 	case declined:
 		t.base.state = Declined
 	}
+	if len(now.holds) > 0 {
+		now.window.Moved = true
+		t.base.holds, t.base.window, t.base.moved = now.holds, now.window, true
+	}
 }
+
+// ForgetCall leaves all as it is, but for the call's id, which isn't known any more.
+func (t *Timeline) ForgetCall() { t.call = "" }
+
+// Window is the open pause; its zero value if there is none.
+func (t *Timeline) Window() Window { return t.fold(len(t.attempts)).window }
+
+// CallMoved reports whether the call changed while it was paused, and nothing since says how the new one stands: no confirmed
+// effect and no new pause. That call may be recording.
+func (t *Timeline) CallMoved() bool { return t.fold(len(t.attempts)).moved }
 
 // Call is the call the agent is on, as far as the CRM said.
 func (t *Timeline) Call() string { return t.call }
@@ -155,7 +196,7 @@ func (t *Timeline) IsNewest(id string) bool {
 		switch a := t.attempts[i]; {
 		case a.ID == id:
 			return true
-		case a.Outcome != Superseded || a.Evidence != nil:
+		case !a.Unsent():
 			return false
 		}
 	}
@@ -202,8 +243,9 @@ func (t *Timeline) fold(n int) standing {
 			}
 		}
 		switch {
-		case a.Outcome.KeepsState() && a.Outcome != Superseded, now.state == Idle && a.Action.Silences():
-			// It changed nothing: a pause that failed holds nothing, a resume that failed releases nothing.
+		case a.Outcome.KeepsState() && a.Outcome != Superseded, now.state == Idle && a.Action.Silences(), a.Origin == Timer && a.Unsent():
+			// It changed nothing: a pause that failed holds nothing, a resume that failed releases nothing. Nor does the end of a
+			// pause's time, if it was called off; a person who resumes means to release, be it too late.
 		case a.Action == DoNotRecord && a.SentAs == "":
 			now.holds = nil // nothing can be resumed any more, so there is nothing to hold
 		case !a.Action.Silences():
@@ -211,6 +253,8 @@ func (t *Timeline) fold(n int) standing {
 		default:
 			now.holds = now.holds.Add(Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
 		}
+		now.window = now.window.after(a, now.holds)
+		now.moved = now.moved && a.Outcome != Confirmed && (!a.Action.Silences() || a.Outcome.KeepsState())
 	}
 	return now
 }
@@ -218,7 +262,7 @@ func (t *Timeline) fold(n int) standing {
 // after is the state that an attempt leaves behind.
 func after(before State, a Attempt) State {
 	switch {
-	case a.Outcome == Superseded && a.Evidence != nil:
+	case a.Outcome == Superseded && !a.Unsent():
 		return StateUnknown // it was sent before a newer intention came
 	case a.Outcome.KeepsState():
 		return before

@@ -36,10 +36,10 @@ type guard struct {
 	bulkhead bulkhead.Bulkhead[any]
 }
 
-func newGuard() *guard {
+func newGuard(changed func(circuitbreaker.StateChangedEvent)) *guard {
 	return &guard{
 		// Ten failures within half a minute open it; after five seconds one request finds out.
-		breaker:  circuitbreaker.NewBuilder[any]().WithFailureThresholdPeriod(10, 30*time.Second).WithDelay(5 * time.Second).Build(),
+		breaker:  circuitbreaker.NewBuilder[any]().WithFailureThresholdPeriod(10, 30*time.Second).WithDelay(5 * time.Second).OnStateChanged(changed).Build(),
 		bulkhead: bulkhead.New[any](abreast),
 	}
 }
@@ -49,7 +49,7 @@ func (d *Dispatcher) guard(platform string) *guard {
 	defer d.mu.Unlock()
 	g, ok := d.guards[platform]
 	if !ok {
-		g = newGuard()
+		g = newGuard(func(circuitbreaker.StateChangedEvent) { d.refreshSoon() })
 		d.guards[platform] = g
 	}
 	return g
@@ -89,16 +89,23 @@ type carrier struct {
 	// changed is set once a reading showed something else before it showed the effect. Without that, the effect may have been
 	// there already, and the request may be still on its way.
 	changed bool
+	// latest is when nothing of it may be sent any more; zero for no such time.
+	latest time.Time
 }
 
 // start carries an attempt out in the background.
 func (d *Dispatcher) start(l *line, e *entry, a recording.Attempt, up Upstream, media string) {
-	c := &carrier{Dispatcher: d, line: l, entry: e, up: up, media: media, attempt: a, agent: l.agent, guard: d.guard(l.agent.Platform)}
+	d.carry(&carrier{line: l, entry: e, up: up, media: media, attempt: a})
+}
+
+// carry has a carrier do its work in the background.
+func (d *Dispatcher) carry(c *carrier) {
+	c.Dispatcher, c.agent, c.guard = d, c.line.agent, d.guard(c.line.agent.Platform)
 	d.carrying.Go(func() {
-		ctx, cancel := context.WithTimeout(d.ctx, up.Attempt)
+		ctx, cancel := context.WithTimeout(d.ctx, c.up.Attempt)
 		defer cancel()
 		c.run(ctx)
-		e.answer()
+		c.entry.answer()
 	})
 }
 
@@ -108,6 +115,7 @@ type verdict struct {
 	evidence recording.Evidence
 	detail   string
 	said     string
+	call     string // of which the effect was read
 }
 
 func (c *carrier) run(ctx context.Context) {
@@ -121,7 +129,7 @@ func (c *carrier) run(ctx context.Context) {
 			case <-ctx.Done():
 			}
 		}
-		if refusal := c.refusal(); refusal != "" {
+		if refusal := c.refusal(ctx); refusal != "" {
 			c.settle(verdict{outcome: recording.Failed, detail: refusal, evidence: recording.Evidence{Kind: recording.Blocked}})
 			return
 		}
@@ -198,7 +206,8 @@ func (c *carrier) tries(ctx context.Context) platform.Result {
 					return false
 				}
 			}
-			return r.Retry != platform.Never && c.newest()
+			// What nobody attends to is sent again only where it certainly did not act.
+			return (r.Retry == platform.DidNotAct || r.Retry == platform.Harmless && c.attempt.Origin != recording.Timer) && c.newest()
 		}).
 		WithMaxRetries(-1).
 		WithBackoff(retryFirst, retryMost).
@@ -212,10 +221,11 @@ func (c *carrier) tries(ctx context.Context) platform.Result {
 		ReturnLastFailure().
 		Build()
 	failsafe.With(policy).WithContext(waiting).Get(func() (platform.Result, error) {
-		if last.Outcome != recording.Pending && !c.newest() {
+		if last.Outcome != recording.Pending && (!c.newest() || c.tooLate()) {
 			return platform.Result{}, nil // a newer intention came while this one waited for its next try
 		}
 		last = c.try(ctx)
+		c.line.heardOfStop(c.attempt, c.up.Server.Ability(), last)
 		if last.Outcome == recording.Unknown {
 			c.maybe = true
 		}
@@ -241,7 +251,10 @@ func (c *carrier) try(ctx context.Context) platform.Result {
 				RetryAfter: max(c.guard.breaker.RemainingDelay(), retryFirst)}
 		}
 	}
-	request := platform.Request{Target: c.target(), Action: c.attempt.Action, Media: c.media, Before: c.line.before()}
+	request := platform.Request{Target: c.target(), Action: c.attempt.Action, Media: c.media}
+	if !request.Action.Silences() {
+		request.Before = c.line.before()
+	}
 	result := c.up.Server.Act(ctx, request)
 	if failing(result) {
 		c.guard.breaker.RecordFailure()
@@ -266,19 +279,18 @@ func (c *carrier) target() platform.Target {
 // callID is what a platform may call a call: its ids are UUIDs or numbers.
 var callID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
 
+// onCall takes the call's id from the platform, which knows best. The line is locked.
+func (c *carrier) onCall(call string) {
+	if callID.MatchString(call) { // a platform may say anything there
+		c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.Call = call })
+	}
+}
+
 // heard takes what a result says besides its outcome.
 func (c *carrier) heard(r platform.Result) {
 	c.line.mu.Lock()
 	defer c.line.mu.Unlock()
-	if callID.MatchString(r.Call) { // a platform may say anything there
-		c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.Call = r.Call })
-	}
-	switch {
-	case r.Outcome == recording.NoCall:
-		c.line.stoppedFrom = "" // what was recorded before was of another call
-	case r.Before != "" && r.Before != recording.StateUnknown && r.Before != recording.Idle && c.line.stoppedFrom == "":
-		c.line.stoppedFrom = r.Before // else the next pause looks again
-	}
+	c.onCall(r.Call)
 	// The platform has answered: whoever asked is told within answerIn, whatever comes of it.
 	if c.entry.patience == nil {
 		c.entry.patience = time.AfterFunc(answerIn, c.entry.answer)
@@ -321,7 +333,7 @@ func (c *carrier) poll(ctx context.Context, began time.Time, result platform.Res
 				continue // an earlier, opposite request may still be on its way
 			}
 			return verdict{outcome: recording.Confirmed, evidence: recording.Evidence{Kind: recording.ReadBack, AfterMS: ms(time.Since(began))}, said: reading.Said,
-				detail: reading.Detail}
+				detail: reading.Detail, call: reading.Call}
 		case reading.Retry == platform.Never && reading.Err != nil:
 			return verdict{outcome: recording.Unknown, evidence: v.evidence, said: last, detail: "The platform took it, and its status can't be read. " + reading.Detail}
 		}
@@ -344,18 +356,37 @@ func (c *carrier) read(ctx context.Context, target platform.Target) platform.Rea
 }
 
 // refusal says why something that isn't a pause can't be done now; empty if it can.
-func (c *carrier) refusal() string {
+func (c *carrier) refusal(ctx context.Context) string {
 	c.line.mu.Lock()
-	defer c.line.mu.Unlock()
-	if c.line.timeline.StateBefore(c.attempt.ID) == recording.Declined {
+	declined := c.line.timeline.StateBefore(c.attempt.ID) == recording.Declined
+	c.line.mu.Unlock()
+	if declined {
 		return "The customer declined to be recorded. This contact can't be recorded any more."
 	}
 	needs := c.up.Server.Ability().ResumeNeeds
-	if c.attempt.Action == recording.Resume && needs != "" && c.line.stoppedFrom != needs {
+	if c.attempt.Action != recording.Resume || needs == "" {
+		return ""
+	}
+	// The resume would start a recording, so the call has to be the one that was stopped.
+	ctx, cancel := context.WithTimeout(ctx, c.up.Try)
+	defer cancel()
+	reading := c.lookUp(ctx)
+	c.line.mu.Lock()
+	was := c.line.stopped
+	c.line.mu.Unlock()
+	switch {
+	case was.state != needs:
 		return "It isn't known that this call was recorded before the pause, so it isn't started again. Start the recording if it should be."
+	case reading.Call == "" || was.call == "":
+		return "It isn't known which call this is, so the recording isn't started again. Start the recording if it should be."
+	case reading.Call != was.call:
+		return "This isn't the call that was paused, so its recording isn't started. Start the recording if it should be."
 	}
 	return ""
 }
+
+// tooLate reports whether nothing may be sent any more.
+func (c *carrier) tooLate() bool { return !c.latest.IsZero() && !time.Now().Before(c.latest) }
 
 // newest reports whether no newer intention exists.
 func (c *carrier) newest() bool {
@@ -369,7 +400,7 @@ func (c *carrier) newest() bool {
 func (c *carrier) launch() (*flight, []*flight) {
 	c.line.mu.Lock()
 	defer c.line.mu.Unlock()
-	if !c.line.timeline.IsNewest(c.attempt.ID) {
+	if !c.line.timeline.IsNewest(c.attempt.ID) || c.tooLate() {
 		return nil, nil
 	}
 	f := &flight{id: c.attempt.ID, silences: c.attempt.Action.Silences(), done: make(chan struct{})}
@@ -378,8 +409,12 @@ func (c *carrier) launch() (*flight, []*flight) {
 	return f, rivals
 }
 
-// overtaken settles an attempt that a newer intention came before; sent says that it had been sent already.
+// overtaken settles an attempt that a newer intention, or its latest time, came before; sent says that it had been sent already.
 func (c *carrier) overtaken(sent bool) {
+	if !sent && c.newest() {
+		c.settle(verdict{outcome: recording.Failed, detail: "It was too late to resume unattended, so nothing was sent. Resume when no card is being read."})
+		return
+	}
 	v := verdict{outcome: recording.Superseded, detail: "A newer action came first, so this one was not carried out."}
 	if sent {
 		v.detail, v.evidence = "A newer action came before its effect was known.", recording.Evidence{Kind: recording.Silence}
@@ -421,6 +456,7 @@ func (c *carrier) settle(v verdict) {
 	c.line.mu.Lock()
 	defer c.line.mu.Unlock()
 	c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.PlatformStatus = v.said })
+	c.onCall(v.call)
 	evidence := &v.evidence
 	if v.evidence.Kind == "" {
 		evidence = nil
@@ -431,7 +467,7 @@ func (c *carrier) settle(v verdict) {
 	}
 	c.decide(c.line, c.attempt.ID, v.outcome, evidence, v.detail)
 	if v.outcome == recording.Confirmed && !c.attempt.Action.Silences() {
-		c.line.stoppedFrom = ""
+		c.line.stopped = stopped{}
 	}
 }
 
@@ -511,11 +547,35 @@ func (l *line) call(id string) string {
 	return a.Call
 }
 
+// stopped is what was recorded before our own stop, and of which call. It is bound to the call, because a call may end without
+// our hearing of it, and the next one may be none that is to be recorded.
+type stopped struct {
+	state recording.State
+	call  string
+}
+
+// heardOfStop takes what was recorded before a pause that stops. A further pause of the same call finds our own stop, so the
+// first word on a call stays.
+func (l *line) heardOfStop(a recording.Attempt, able platform.Ability, r platform.Result) {
+	if able.ResumeNeeds == "" || a.Action != recording.Pause {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := r.Before != "" && r.Before != recording.StateUnknown && r.Before != recording.Idle && callID.MatchString(r.Call)
+	switch {
+	case r.Outcome == recording.NoCall:
+		l.stopped = stopped{}
+	case known && r.Call != l.stopped.call:
+		l.stopped = stopped{r.Before, r.Call}
+	}
+}
+
 // before is what was recorded before our own stop.
 func (l *line) before() recording.State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.stoppedFrom
+	return l.stopped.state
 }
 
 // onNewer calls stop when a newer intention than id comes.

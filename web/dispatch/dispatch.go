@@ -9,8 +9,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"offrecord/app/recording"
@@ -34,10 +36,27 @@ type InvalidError string
 func (e InvalidError) Error() string { return string(e) }
 
 // Journal is where attempts are written down. Begin returns once the attempt would survive a crash; Complete follows when it
-// is settled, or when the agent's own word is added to it.
+// is settled, or when the agent's own word is added to it. Note is told of all else that a start has to know.
 type Journal interface {
 	Begin(context.Context, recording.Attempt) error
 	Complete(context.Context, recording.Attempt) error
+	Note(context.Context, Note) error
+}
+
+// Note is what a journal keeps besides attempts: what was said of a call (Event is set), or that a pause was given more time.
+type Note struct {
+	At       time.Time // by which it takes its place among the attempts
+	Agent    string    // the email address
+	Platform string
+
+	Call  string
+	Event CallEvent
+	// Hashed says that Call is only good to tell one call from another: the journal keeps no more of it.
+	Hashed bool
+
+	Pause string    // the attempt that opened the pause
+	Until time.Time // its new end
+	Nth   int       // which of its extensions it is
 }
 
 // Nowhere is a Journal that keeps nothing.
@@ -48,6 +67,9 @@ func (Nowhere) Begin(context.Context, recording.Attempt) error { return nil }
 
 // Complete implements Journal.
 func (Nowhere) Complete(context.Context, recording.Attempt) error { return nil }
+
+// Note implements Journal.
+func (Nowhere) Note(context.Context, Note) error { return nil }
 
 // Agent is one agent and the platform whose recording is meant.
 type Agent struct {
@@ -76,6 +98,18 @@ type Options struct {
 	Upstream func(platform string) (Upstream, bool)
 	// Settled is told of every attempt that is decided, for counting.
 	Settled func(recording.Attempt)
+	// Limit is how long a platform's pauses may last.
+	Limit func(platform string) Limit
+	// Alert is told of every fault of the control, and Fixed that a pause which was over its time is no longer. They may neither
+	// wait nor call the dispatcher.
+	Alert, Fixed func(recording.Alert)
+	// Alerts are those about an agent's recording that wait for a person, oldest first, and Notices what the agents of a platform
+	// must know. Refresh says that they changed.
+	Alerts  func(agent string) []recording.Alert
+	Notices func(platform string) []recording.Notice
+	// Now is the wall clock. It stamps what is written down; how long something takes is measured without it, so that a clock
+	// that is set hurries nothing.
+	Now func() time.Time
 }
 
 // Dispatcher is safe for concurrent use.
@@ -86,6 +120,8 @@ type Dispatcher struct {
 	closed  bool
 	guards  map[string]*guard
 	writing sync.WaitGroup // outcomes on their way to the journal
+
+	refreshing atomic.Bool // a Refresh is about to begin
 
 	ctx      context.Context // of everything that is carried out
 	cancel   context.CancelFunc
@@ -109,6 +145,24 @@ func New(o Options) *Dispatcher {
 	if o.Settled == nil {
 		o.Settled = func(recording.Attempt) {}
 	}
+	if o.Limit == nil {
+		o.Limit = func(string) Limit { return Limit{} }
+	}
+	if o.Alert == nil {
+		o.Alert = func(recording.Alert) {}
+	}
+	if o.Fixed == nil {
+		o.Fixed = func(recording.Alert) {}
+	}
+	if o.Alerts == nil {
+		o.Alerts = func(string) []recording.Alert { return nil }
+	}
+	if o.Notices == nil {
+		o.Notices = func(string) []recording.Notice { return nil }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Upstream == nil {
 		o.Upstream = func(string) (Upstream, bool) { return Upstream{}, false }
 	}
@@ -127,9 +181,28 @@ type line struct {
 	recent   []Event // attempts, for who comes back; oldest first
 	seq      uint64
 
-	flights     []*flight       // requests to the platform under way
-	loose       []loose         // requests that ended without their fate being known
-	stoppedFrom recording.State // what was recorded before our own stop; empty if that isn't known
+	flights []*flight // requests to the platform under way
+	loose   []loose   // requests that ended without their fate being known
+	stopped stopped   // what was recorded before our own stop
+
+	stamped time.Time   // the newest stamp
+	alarm   *time.Timer // at the end of the open pause's time; nil before the first
+	watched string      // the pause that it is set for
+	ending  bool        // it is being found out whether the open pause may be ended
+	quiet   bool        // the alarm doesn't ring any more
+	alerted string      // the pause that was said to be over its time and is open still
+	hashed  string      // the call as a journal keeps it that keeps hashes; while it is replayed
+}
+
+// stamp is the time for what is asked now: the clock's, and later than all before on this line even if the clock was set
+// back, because what came last is the newest intention. The line is locked.
+func (l *line) stamp(now time.Time) time.Time {
+	now = now.UTC().Truncate(time.Microsecond) // the log keeps no more
+	if !now.After(l.stamped) {
+		now = l.stamped.Add(time.Microsecond)
+	}
+	l.stamped = now
+	return now
 }
 
 // entry is what is kept of an attempt besides the timeline's part.
@@ -149,6 +222,16 @@ type entry struct {
 	seen      *Report     // what the browser saw of a pause that the server carries out too
 	combined  bool        // the server carries it out too
 	carried   *verdict    // what the server had to say
+	restarted bool        // it was under way when the server ended
+
+	// Of a pause that has a time, by the monotonic clock:
+	ends time.Time // when its own time is up; zero for never
+	due  time.Time // when the open pause's is, if this one opened it
+	// dueAt is due as the wall clock had it when it was written down; nth how often it was extended; dealt says that it was
+	// decided what becomes of it.
+	dueAt time.Time
+	nth   int
+	dealt bool
 }
 
 func newEntry(body any, forced bool) *entry {
@@ -164,7 +247,7 @@ func (d *Dispatcher) line(a Agent) *line {
 	defer d.mu.Unlock()
 	l, ok := d.lines[a.Email]
 	if !ok {
-		l = &line{agent: a, entries: map[string]*entry{}, closed: d.closed}
+		l = &line{agent: a, entries: map[string]*entry{}, closed: d.closed, quiet: d.closed}
 		d.lines[a.Email] = l
 	}
 	return l
@@ -177,7 +260,7 @@ func (d *Dispatcher) line(a Agent) *line {
 // already. A resume is written down first, and refused with ErrLog if that fails, unless the agent asked for it without a
 // record. A resume that comes back Superseded is not to be carried out.
 func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request) (recording.Attempt, bool, error) {
-	now := time.Now().UTC()
+	now := d.now()
 	request, err := request.check(now)
 	if err != nil {
 		return recording.Attempt{}, false, err
@@ -203,9 +286,13 @@ func (d *Dispatcher) Announce(ctx context.Context, agent Agent, request Request)
 	e := newEntry(request, request.WithoutRecord)
 	l.entries[request.ID] = e
 	attempt := request.attempt(agent, now)
+	if attempt.RequestedAt.Equal(now) { // else it was kept in the browser, and takes its place
+		attempt.RequestedAt = l.stamp(now)
+	}
 	if attempt.Call == "" {
 		attempt.Call = l.timeline.Call()
 	}
+	d.limit(e, &attempt, request.For)
 	if request.Action.Silences() {
 		up, ok := d.options.Upstream(agent.Platform)
 		e.combined = ok && up.Combine && up.Server.Ability().Can(request.Action)
@@ -246,7 +333,7 @@ func (d *Dispatcher) take(l *line, e *entry, attempt recording.Attempt) recordin
 	if !attempt.Settled() && !attempt.Action.Silences() && !l.timeline.IsNewest(attempt.ID) && !e.forced {
 		// Something newer came while this one was being written down. It may be a pause that is on its way already. A resume
 		// without record was carried out before we were told, so it can't be called off.
-		attempt, _ = l.timeline.Decide(attempt.ID, recording.Superseded, nil, "A newer action came first, so this one was not carried out.", time.Now().UTC(), true)
+		attempt, _ = l.timeline.Decide(attempt.ID, recording.Superseded, nil, "A newer action came first, so this one was not carried out.", d.now(), true)
 	}
 	if attempt.Settled() {
 		d.complete(l, e, attempt)
@@ -261,12 +348,7 @@ func (d *Dispatcher) take(l *line, e *entry, attempt recording.Attempt) recordin
 
 // giveWay settles the oldest undecided attempts where there are too many. The line is locked.
 func (d *Dispatcher) giveWay(l *line) {
-	var pending []string
-	for _, a := range l.timeline.Attempts() {
-		if !a.Settled() {
-			pending = append(pending, a.ID)
-		}
-	}
+	pending := l.undecided()
 	for _, id := range pending[min(len(pending), maxPending):] {
 		d.decide(l, id, recording.Unknown, &recording.Evidence{Kind: recording.Silence}, "Many newer actions came before anything was heard of this one.")
 	}
@@ -279,6 +361,7 @@ func (l *line) forget() {
 		return
 	}
 	ids := make(map[string]bool, len(kept))
+	ids[l.watched] = true
 	for _, a := range kept {
 		ids[a.ID] = true
 	}
@@ -312,7 +395,7 @@ func (d *Dispatcher) unlogged(l *line, e *entry, attempt recording.Attempt) reco
 	defer l.mu.Unlock()
 	e.unlogged = true
 	if now, ok := l.timeline.Attempt(attempt.ID); ok && !now.Settled() {
-		attempt, _ = l.timeline.Decide(attempt.ID, now.Outcome, now.Evidence, notWritten, time.Now().UTC(), false)
+		attempt, _ = l.timeline.Decide(attempt.ID, now.Outcome, now.Evidence, notWritten, d.now(), false)
 		d.publish(l, attempt)
 	}
 	return attempt
@@ -335,7 +418,10 @@ func (d *Dispatcher) decide(l *line, id string, outcome recording.Outcome, evide
 	if e.unlogged {
 		detail += " " + notWritten
 	}
-	a, err := l.timeline.Decide(id, outcome, evidence, detail, time.Now().UTC(), true)
+	if before, ok := l.timeline.Attempt(id); ok && outcome == recording.Attested && (before.Outcome.KeepsState() || before.Outcome == recording.NoCall) {
+		d.begins(l, e, before) // only now there is a pause
+	}
+	a, err := l.timeline.Decide(id, outcome, evidence, detail, d.now(), true)
 	if err != nil {
 		return a, err
 	}
@@ -348,6 +434,7 @@ func (d *Dispatcher) decide(l *line, id string, outcome recording.Outcome, evide
 // may be slow. The line is locked.
 func (d *Dispatcher) complete(l *line, e *entry, a recording.Attempt) {
 	d.options.Settled(a)
+	d.fault(e, a)
 	e.answer()
 	for _, t := range []*time.Timer{e.deadline, e.patience} {
 		if t != nil {
@@ -389,7 +476,7 @@ func (d *Dispatcher) Report(_ context.Context, agent Agent, id string, report Re
 		}
 		// The server is asking the platform: what the browser saw isn't the last word.
 		e.seen = &report
-		a, err := l.timeline.Decide(id, report.Outcome, report.evidence(), report.detail(a.Action), time.Now().UTC(), false)
+		a, err := l.timeline.Decide(id, report.Outcome, report.evidence(), report.detail(a.Action), d.now(), false)
 		d.publish(l, a)
 		return a, err
 	}
@@ -428,36 +515,23 @@ const (
 )
 
 // SetCall records what became of a call. The end of a call that isn't the current one changes nothing.
-func (d *Dispatcher) SetCall(_ context.Context, agent Agent, call string, event CallEvent) error {
+func (d *Dispatcher) SetCall(ctx context.Context, agent Agent, call string, event CallEvent) error {
 	if err := checkText("call", call, maxCall); err != nil {
 		return err
 	}
 	if call == "" {
 		return InvalidError("call is missing: send the call's id.")
 	}
-	l := d.line(agent)
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	switch event {
-	case CallStarted, CallTransferred:
-	case CallEnded:
-		if now := l.timeline.Call(); now != "" && now != call {
-			return nil
-		}
-		call = ""
+	case CallStarted, CallTransferred, CallEnded:
 	default:
 		return InvalidError("event is unknown: use started, ended or transferred.")
 	}
-	var undecided []string
-	for _, a := range l.timeline.Attempts() {
-		if !a.Settled() {
-			undecided = append(undecided, a.ID)
-		}
-	}
-	if event != CallTransferred && call != l.timeline.Call() {
-		l.stoppedFrom = "" // that was of the call before
-	}
-	l.timeline.SetCall(call, event == CallTransferred, time.Now().UTC())
+	l := d.line(agent)
+	l.mu.Lock()
+	note := Note{At: l.stamp(d.now()), Agent: agent.Email, Platform: agent.Platform, Call: call, Event: event}
+	undecided := l.undecided()
+	l.hear(note, l.timeline.Call())
 	for _, id := range undecided {
 		if a, ok := l.timeline.Attempt(id); ok && a.Settled() {
 			d.complete(l, l.entries[id], a)
@@ -465,7 +539,38 @@ func (d *Dispatcher) SetCall(_ context.Context, agent Agent, call string, event 
 		}
 	}
 	d.publishState(l)
+	l.mu.Unlock()
+	d.note(ctx, note)
 	return nil
+}
+
+// undecided are the ids of the attempts that aren't settled. The line is locked.
+func (l *line) undecided() (ids []string) {
+	for _, a := range l.timeline.Attempts() {
+		if !a.Settled() {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}
+
+// hear takes what was said of a call; now is the call that the agent is on. The line is locked.
+func (l *line) hear(n Note, now string) {
+	switch {
+	case n.Event != CallEnded:
+		l.timeline.SetCall(n.Call, n.Event == CallTransferred, n.At)
+	case now == "" || now == n.Call:
+		l.timeline.SetCall("", false, n.At)
+	}
+}
+
+// note has something written down that doesn't wait for it: it stands either way.
+func (d *Dispatcher) note(ctx context.Context, n Note) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logTimeout)
+	defer cancel()
+	if err := d.options.Journal.Note(ctx, n); err != nil {
+		d.options.Log.Error("what was said of a call or a pause couldn't be written down", "event", n.Event, "pause", n.Pause, "error", err)
+	}
 }
 
 // Snapshot is what is known now.
@@ -478,7 +583,8 @@ func (d *Dispatcher) Snapshot(agent Agent) recording.Snapshot {
 
 // snapshot is Snapshot with the line locked.
 func (d *Dispatcher) snapshot(l *line) recording.Snapshot {
-	s := recording.Snapshot{Agent: l.agent.Email, Platform: l.agent.Platform, Call: l.timeline.Call(), Holds: l.timeline.Holds(), AsOf: time.Now().UTC()}
+	s := recording.Snapshot{Agent: l.agent.Email, Platform: l.agent.Platform, Call: l.timeline.Call(), Holds: l.timeline.Holds(), AsOf: d.now(),
+		Alerts: d.options.Alerts(l.agent.Email)}
 	if s.Holds == nil {
 		s.Holds = recording.Holds{} // [] and not null
 	}
@@ -487,8 +593,48 @@ func (d *Dispatcher) snapshot(l *line) recording.Snapshot {
 		s.Attempt = &newest
 	}
 	s.Ready, s.NotReadyBecause = d.options.Ready(l.agent.Platform)
+	if l.timeline.CallMoved() {
+		s.Notices = append(s.Notices, recording.Notice{Code: recording.CallChanged, Text: "This call may be recording. Pause again, or look in the platform's own screen."})
+	}
+	s.Notices = append(s.Notices, d.options.Notices(l.agent.Platform)...)
+	if !d.proves(l.agent.Platform) {
+		s.Notices = append(s.Notices, recording.Notice{Code: recording.CannotConfirm,
+			Text: "On this account nobody says whether a pause worked. Look in the platform's own screen before you take the card."})
+	}
+	d.measure(l, &s)
 	return s
 }
+
+// Refresh tells all watchers how things stand: something changed of what the dispatcher doesn't know itself, such as alerts or
+// the log's health.
+func (d *Dispatcher) Refresh() {
+	for _, l := range d.all() {
+		l.mu.Lock()
+		if len(l.watchers) > 0 {
+			d.publishState(l)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// refreshSoon is Refresh for those who can't wait for it. What comes at once is told once.
+func (d *Dispatcher) refreshSoon() {
+	if d.refreshing.CompareAndSwap(false, true) {
+		d.writing.Go(func() {
+			d.refreshing.Store(false)
+			d.Refresh()
+		})
+	}
+}
+
+func (d *Dispatcher) all() []*line {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Values(d.lines))
+}
+
+// now is the wall clock.
+func (d *Dispatcher) now() time.Time { return d.options.Now().UTC() }
 
 // Attempts are the agent's kept attempts, newest first, at most limit.
 func (d *Dispatcher) Attempts(agent Agent, limit int) []recording.Attempt {
@@ -518,20 +664,24 @@ const closing = 5 * time.Second
 // waits for the outcomes that are on their way to the journal. Nothing may be asked for any more. What a browser hasn't
 // reported stays undecided.
 func (d *Dispatcher) Close() {
+	for _, l := range d.all() {
+		l.mu.Lock()
+		l.quiet = true // what is due from now on is the next run's
+		l.mu.Unlock()
+	}
 	grace := time.AfterFunc(closing, d.cancel)
 	d.carrying.Wait()
 	grace.Stop()
 	d.cancel()
 	d.mu.Lock()
 	d.closed = true
-	lines := make([]*line, 0, len(d.lines))
-	for _, l := range d.lines {
-		lines = append(lines, l)
-	}
 	d.mu.Unlock()
-	for _, l := range lines {
+	for _, l := range d.all() {
 		l.mu.Lock()
-		l.closed = true
+		l.closed, l.quiet = true, true
+		if l.alarm != nil {
+			l.alarm.Stop()
+		}
 		for _, w := range l.watchers {
 			close(w.events)
 		}

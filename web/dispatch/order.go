@@ -33,7 +33,7 @@ type Order struct {
 	Call   string
 	// Media is what a start records, where the platform lets one choose.
 	Media string
-	// For is how long a pause is to last at most; not used yet.
+	// For is how long a pause is to last at most; 0: as long as the account lets it.
 	For time.Duration
 	// WithoutRecord lets a resume go although it can't be written down: the agent asked for that after a refusal.
 	WithoutRecord bool
@@ -75,7 +75,6 @@ const answerIn = 1500 * time.Millisecond
 // A pause is sent at once; writing it down holds it back for a quarter of a second at most. Anything else is written down
 // first, and refused with ErrLog if that fails, unless the agent asked for it without a record.
 func (d *Dispatcher) Act(ctx context.Context, agent Agent, order Order) (recording.Attempt, bool, error) {
-	now := time.Now().UTC()
 	order, err := order.check()
 	if err != nil {
 		return recording.Attempt{}, false, err
@@ -96,10 +95,11 @@ func (d *Dispatcher) Act(ctx context.Context, agent Agent, order Order) (recordi
 	}
 	e := newEntry(order, order.WithoutRecord)
 	l.entries[order.ID] = e
-	attempt := order.attempt(agent, up.Server.Ability().Does[order.Action], now)
+	attempt := order.attempt(agent, up.Server.Ability().Does[order.Action], l.stamp(d.now()))
 	if attempt.Call == "" {
 		attempt.Call = l.timeline.Call()
 	}
+	d.limit(e, &attempt, order.For)
 	if attempt.Action.Silences() {
 		attempt = d.take(l, e, attempt)
 		l.mu.Unlock()

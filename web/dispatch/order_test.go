@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -307,6 +308,18 @@ func (l *life) Act(ctx context.Context, r platform.Request) platform.Result {
 func (l *life) Begin(_ context.Context, a recording.Attempt) error    { return l.write(a) }
 func (l *life) Complete(_ context.Context, a recording.Attempt) error { return l.write(a) }
 
+func (l *life) Note(_ context.Context, n dispatch.Note) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return errors.New("dead")
+	}
+	l.book.mu.Lock()
+	defer l.book.mu.Unlock()
+	l.book.notes = append(l.book.notes, n)
+	return nil
+}
+
 func (l *life) write(a recording.Attempt) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -317,28 +330,23 @@ func (l *life) write(a recording.Attempt) error {
 	return nil
 }
 
-// book is a journal that outlives its writer: the newest word on each attempt, in the order of their beginning.
+// book is a journal that outlives its writer, with each record by itself.
 type book struct {
 	mu       sync.Mutex
 	attempts []recording.Attempt
+	notes    []dispatch.Note
 }
 
 func (b *book) write(a recording.Attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, x := range b.attempts {
-		if x.ID == a.ID {
-			b.attempts[i] = a
-			return
-		}
-	}
 	b.attempts = append(b.attempts, a)
 }
 
-func (b *book) read() []recording.Attempt {
+func (b *book) read() ([]recording.Attempt, []dispatch.Note) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]recording.Attempt(nil), b.attempts...)
+	return slices.Clone(b.attempts), slices.Clone(b.notes)
 }
 
 // TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown runs random intentions, and restarts by kill, against a
@@ -383,7 +391,8 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 				o := upstream(l)
 				o.Journal = l
 				d := dispatch.New(o)
-				d.Restore(journal.read(), func(string) (dispatch.Agent, bool) { return vera, true })
+				attempts, notes := journal.read()
+				d.Restore(attempts, notes, func(string) (dispatch.Agent, bool) { return vera, true })
 				w := d.Watch(vera, 0)
 				watching.Go(func() {
 					for e := range w.Events() {

@@ -27,6 +27,8 @@ type Request struct {
 	// WithoutRecord says that a resume goes, or went, although it can't be written down: the agent asked for that after a
 	// refusal.
 	WithoutRecord bool
+	// For is how long a pause is to last at most; 0: as long as the account lets it.
+	For time.Duration
 }
 
 const (

@@ -33,7 +33,7 @@ func TestARestartReadsFirstRepeatsAPauseAndNeverAResume(t *testing.T) {
 				defer d.Close()
 				id := dispatch.NewID()
 				d.Restore([]recording.Attempt{{ID: id, Action: tt.action, Agent: vera.Email, Platform: vera.Platform, Route: recording.RouteServer, Origin: recording.Hand,
-					RequestedAt: time.Now().Add(-time.Minute)}}, func(string) (dispatch.Agent, bool) { return vera, true })
+					RequestedAt: time.Now().Add(-time.Minute)}}, nil, func(string) (dispatch.Agent, bool) { return vera, true })
 				if s := d.Snapshot(vera).State; s.OffTape() {
 					t.Errorf("%q before anything was read", s)
 				}
@@ -65,7 +65,7 @@ func TestARestartKeepsTheStateTheHoldsAndTheIDs(t *testing.T) {
 		paused.ID, paused.Action, paused.RequestedAt, paused.DecidedAt, paused.Outcome = dispatch.NewID(), recording.Pause, decided.Add(-time.Minute), &decided, recording.Confirmed
 		elsewhere := paused
 		elsewhere.ID, elsewhere.Agent = dispatch.NewID(), "gone@acme.example"
-		d.Restore([]recording.Attempt{old, elsewhere, paused}, func(email string) (dispatch.Agent, bool) { return vera, email == vera.Email })
+		d.Restore([]recording.Attempt{old, elsewhere, paused}, nil, func(email string) (dispatch.Agent, bool) { return vera, email == vera.Email })
 		s := d.Snapshot(vera)
 		if s.State != recording.Paused || len(s.Holds) != 1 {
 			t.Errorf("%q, held by %v", s.State, s.Holds)

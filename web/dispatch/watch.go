@@ -92,8 +92,9 @@ func (d *Dispatcher) publish(l *line, a recording.Attempt) {
 	d.publishState(l)
 }
 
-// publishState tells the watchers of the state. The line is locked.
+// publishState tells the watchers of the state, after every change of it. The line is locked.
 func (d *Dispatcher) publishState(l *line) {
+	d.arm(l)
 	l.seq++
 	if len(l.watchers) == 0 {
 		return

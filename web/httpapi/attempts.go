@@ -39,13 +39,12 @@ func (a *API) announce(w http.ResponseWriter, r *request) error {
 	if err := supported(body.Action); err != nil {
 		return err
 	}
-	if length, err := lasting(body.For, body.Action); err != nil {
+	length, err := lasting(body.For, body.Action)
+	if err != nil {
 		return err
-	} else if length != 0 {
-		return invalid("for isn't supported from the browser by this version: nothing would end the pause. Leave it out.")
 	}
 	attempt, fresh, err := a.Dispatcher.Announce(r.Context(), r.agent(), dispatch.Request{ID: body.ID, Action: body.Action, Transport: body.Transport,
-		Origin: body.Origin, Reason: body.Reason, Call: body.Call, RequestedAt: body.RequestedAt, WithoutRecord: body.WithoutRecord})
+		Origin: body.Origin, Reason: body.Reason, Call: body.Call, For: length, RequestedAt: body.RequestedAt, WithoutRecord: body.WithoutRecord})
 	if err != nil {
 		return err
 	}
@@ -122,6 +121,5 @@ func (a *API) call(w http.ResponseWriter, r *request) error {
 	if err := a.Dispatcher.SetCall(r.Context(), r.agent(), body.Call, body.Event); err != nil {
 		return err
 	}
-	a.noteCall(r, body.Call, string(body.Event))
 	return answer(w, http.StatusOK, a.Dispatcher.Snapshot(r.agent()))
 }

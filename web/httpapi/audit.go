@@ -182,17 +182,12 @@ func (a *API) auditCSV(w http.ResponseWriter, r *request) error {
 }
 
 // noteSignIn writes down that someone signed in, or was turned away; email is who they say they are.
-func (a *API) noteSignIn(r *request, email string, refused bool) {
-	record := audit.Record{Kind: audit.SignIn, Agent: audit.NewID(email), Detail: audit.NewText("by " + r.PathValue("method"))}
+func (a *API) noteSignIn(r *request, by identity.Way, email string, refused bool) {
+	record := audit.Record{Kind: audit.SignIn, Agent: audit.NewID(email), Detail: audit.NewText("by " + string(by))}
 	if refused {
 		record.Outcome = recording.Denied
 		a.refuse(r, record)
 		return
 	}
 	a.note(r, record)
-}
-
-// noteCall writes down what the CRM said of a call.
-func (a *API) noteCall(r *request, call string, event string) {
-	a.note(r, audit.Record{Kind: audit.Call, Call: audit.NewID(call), Detail: audit.NewText(event)})
 }

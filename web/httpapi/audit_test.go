@@ -81,20 +81,15 @@ func TestWhatPeopleDoIsWrittenDown(t *testing.T) {
 	h, b := withBook(t)
 	bill := bearer(h, "bill@acme.example")
 	h.do(ask{method: "GET", path: "/", header: map[string]string{"Accept": "text/html"}}) // led to the log-in, not refused
-	h.do(ask{method: "POST", path: "/api/v1/calls", bearer: bill, body: `{"call":"c1","event":"started"}`})
-	h.do(ask{method: "POST", path: "/api/v1/calls", bearer: bill, body: `{"call":"c1","event":"sung"}`})
 	h.do(ask{method: "POST", path: "/api/v1/logout", bearer: bill})
 	h.do(ask{method: "POST", path: "/api/v1/logout", bearer: bill})
-	if want := []audit.Kind{audit.SignIn, audit.Call, audit.SignOut}; !slices.Equal(b.kinds(), want) || len(b.refused) != 0 {
+	if want := []audit.Kind{audit.SignIn, audit.SignOut}; !slices.Equal(b.kinds(), want) || len(b.refused) != 0 {
 		t.Errorf("written %v, refused %v", b.kinds(), b.refused)
 	}
 	for _, r := range b.written {
 		if r.Agent != audit.NewID("bill@acme.example") || r.Role != audit.Agent || r.Peer != audit.NewID("192.0.2.1") || r.Client != audit.OtherClient || len(r.Request.String()) != 32 {
 			t.Errorf("who, from where: %+v", r)
 		}
-	}
-	if c := b.written[1]; c.Call != audit.NewID("c1") || c.Detail != audit.NewText("started") || c.Platform != audit.NewText("acme") {
-		t.Errorf("the call: %+v", c)
 	}
 	b.refused = nil
 	h.do(ask{method: "GET", path: "/api/v1/state", bearer: bill})

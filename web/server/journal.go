@@ -1,18 +1,18 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/google/uuid"
 
 	"offrecord/app/recording"
 	"offrecord/web/audit"
@@ -29,7 +29,9 @@ type journal struct {
 	writing sync.WaitGroup // what nobody waits for
 	stop    chan struct{}
 	once    sync.Once
+	health  chan struct{} // how the log is may have changed
 	lock    *os.File // the signing key's file, held against another server on the same log
+	opened  time.Time
 
 	mu     sync.Mutex
 	askers map[string]httpapi.Asker // who asked for the attempts that aren't decided, by id
@@ -52,7 +54,7 @@ const (
 )
 
 // openJournal opens the log that a configuration names, and makes its signing key if there is none.
-func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now func() time.Time) (*journal, error) {
+func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now func() time.Time, sinks ...audit.Sink) (*journal, error) {
 	_, err := os.Stat(c.Audit.SigningKeyFile)
 	isNew := errors.Is(err, fs.ErrNotExist)
 	name := "offrecord"
@@ -75,10 +77,16 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now fu
 	if c.Audit.CheckpointFile != "" {
 		sinks = append(sinks, audit.FileSink(c.Audit.CheckpointFile))
 	}
-	j := &journal{slog: log, lock: lock, stop: make(chan struct{}), askers: map[string]httpapi.Asker{}}
+	j := &journal{slog: log, lock: lock, opened: time.Now(), stop: make(chan struct{}), health: make(chan struct{}, 1), askers: map[string]httpapi.Asker{}}
 	j.refusals = refusals{write: func(r audit.Record) { j.writing.Go(func() { j.append(r) }) }}
 	j.Log, err = audit.Open(ctx, audit.Config{Store: c.StoreFile, Spool: c.Spool, Key: key, HashIdentifiers: c.Audit.HashIdentifiers, Sinks: sinks,
-		Retention: c.Retention, OnStatus: func(s audit.Status) { sayHealth(log, s) }, Now: now})
+		Retention: c.Retention, OnStatus: func(s audit.Status) {
+			sayHealth(log, s)
+			select {
+			case j.health <- struct{}{}:
+			default:
+			}
+		}, Now: now})
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("opening the audit log: %w", err)
@@ -160,6 +168,24 @@ func (j *journal) Complete(ctx context.Context, a recording.Attempt) error {
 		r = asker.Sign(r)
 	}
 	if _, err = j.Append(ctx, r); err != nil {
+		j.later(r)
+	}
+	return err
+}
+
+// Note implements dispatch.Journal. What can't be written now is written as soon as it can.
+func (j *journal) Note(ctx context.Context, n dispatch.Note) error {
+	r := audit.Record{Kind: audit.Call, Time: n.At, Agent: audit.NewID(n.Agent), Platform: audit.NewText(n.Platform), Call: audit.NewID(n.Call), Detail: audit.NewText(string(n.Event))}
+	if n.Pause != "" {
+		pause, err := uuid.Parse(n.Pause)
+		if err != nil {
+			return fmt.Errorf("attempt id: %w", err)
+		}
+		r.Kind, r.Attempt, r.AutoResumeAt, r.Count = audit.Extension, pause, n.Until, int64(n.Nth)
+	}
+	r = httpapi.AskerOf(ctx).Sign(r)
+	_, err := j.Append(ctx, r)
+	if err != nil {
 		j.later(r)
 	}
 	return err
@@ -251,43 +277,53 @@ func notice(s audit.Status) (written bool, sentence string) {
 	return true, ""
 }
 
-// remembered is how far back a start reads the log; a browser announces nothing older either.
+// remembered is how far back from its end a start reads the log; a browser announces nothing older either.
 const remembered = 24 * time.Hour
 
-// restore gives the dispatcher what a former run knew: the attempts of the last day, those that were never decided, however
-// old, and the last word on each agent's call.
+// restore gives the dispatcher what a former run knew: the attempts, calls and extensions of the last day that it wrote, and
+// the attempts that were never decided, however old.
 func (j *journal) restore(ctx context.Context, d *dispatch.Dispatcher, agents []dispatch.Agent) error {
 	byName := map[string]dispatch.Agent{}
 	for _, a := range agents {
 		byName[a.Email], byName[j.Identify(a.Email)] = a, a
 	}
-	attempts, calls := map[string]recording.Attempt{}, map[string]audit.Record{}
+	since := j.opened
+	// A pause that was due waits for however long the server was away. Without a store there is the spool, which is read whole.
+	if last, err := j.Query(ctx, audit.Filter{To: j.opened, Limit: 1}); err == nil && len(last.Items) > 0 {
+		since = last.Items[0].Time
+	}
+	var attempts []recording.Attempt
+	var notes []dispatch.Note
+	began := map[string]bool{}
 	keep := func(e audit.Entry) {
 		who, ok := byName[e.Agent.String()]
 		if !ok {
 			return
 		}
-		if e.Kind == audit.Call {
-			if last, ok := calls[who.Email]; !ok || !e.Time.Before(last.Time) {
-				calls[who.Email] = e.Record
-			}
+		// The log may hold a keyed hash: of no use to anyone here, and not to be hashed again.
+		hashed := strings.HasPrefix(e.Call.String(), "hmac:")
+		switch e.Kind {
+		case audit.Call:
+			notes = append(notes, dispatch.Note{At: e.Time, Agent: who.Email, Platform: e.Platform.String(), Call: e.Call.String(),
+				Event: dispatch.CallEvent(e.Detail.String()), Hashed: hashed})
+			return
+		case audit.Extension:
+			notes = append(notes, dispatch.Note{At: e.Time, Agent: who.Email, Platform: e.Platform.String(), Pause: e.Attempt.String(), Until: e.AutoResumeAt, Nth: int(e.Count)})
 			return
 		}
 		a, ok := e.AsAttempt()
-		if !ok {
+		if !ok || !a.Settled() && began[a.ID] {
 			return
 		}
-		// The log may hold a keyed hash: of no use to anyone here, and not to be hashed again.
+		began[a.ID] = true
 		a.Agent = who.Email
-		for _, id := range []*string{&a.Call, &a.By} {
-			if strings.HasPrefix(*id, "hmac:") {
-				*id = ""
-			}
+		if hashed {
+			a.Call = ""
 		}
-		if known, ok := attempts[a.ID]; ok && known.Settled() && (!a.Settled() || a.DecidedAt.Before(*known.DecidedAt)) {
-			return // written late
+		if strings.HasPrefix(a.By, "hmac:") {
+			a.By = ""
 		}
-		attempts[a.ID] = a
+		attempts = append(attempts, a)
 	}
 	for e, err := range j.Undecided(ctx) {
 		if err != nil {
@@ -295,48 +331,16 @@ func (j *journal) restore(ctx context.Context, d *dispatch.Dispatcher, agents []
 		}
 		keep(e)
 	}
-	for e, err := range j.Recent(ctx, "", time.Now().Add(-remembered)) {
+	for e, err := range j.Recent(ctx, "", since.Add(-remembered)) {
 		if err != nil {
 			return fmt.Errorf("reading what happened lately: %w", err)
 		}
 		keep(e)
 	}
-	newest := map[string]time.Time{}
-	for _, a := range attempts {
-		if a.RequestedAt.After(newest[a.Agent]) {
-			newest[a.Agent] = a.RequestedAt
-		}
-	}
-	all := make([]recording.Attempt, 0, len(attempts))
-	for _, a := range attempts {
-		// A call that ended left nothing to know; what came after it must not stand on what was before.
-		if over, ok := calls[a.Agent]; ok && a.Settled() && over.Detail.String() == string(dispatch.CallEnded) && a.RequestedAt.Before(over.Time) && newest[a.Agent].After(over.Time) {
-			continue
-		}
-		all = append(all, a)
-	}
-	slices.SortFunc(all, func(a, b recording.Attempt) int {
-		return cmp.Or(a.RequestedAt.Compare(b.RequestedAt), strings.Compare(a.ID, b.ID))
-	})
-	d.Restore(all, func(email string) (dispatch.Agent, bool) {
+	d.Restore(attempts, notes, func(email string) (dispatch.Agent, bool) {
 		who, ok := byName[email]
 		return who, ok
 	})
-	for email, last := range calls {
-		if last.Time.Before(newest[email]) {
-			continue
-		}
-		id := last.Call.String()
-		if strings.HasPrefix(id, "hmac:") {
-			if last.Detail.String() != string(dispatch.CallEnded) {
-				continue
-			}
-			id = "(hashed)" // the end of whatever call there was
-		}
-		if err := d.SetCall(ctx, byName[email], id, dispatch.CallEvent(last.Detail.String())); err != nil {
-			j.slog.Warn("what is known of a call couldn't be restored", "error", err)
-		}
-	}
 	return nil
 }
 

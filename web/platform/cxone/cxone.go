@@ -189,8 +189,8 @@ func (s *Server) Act(ctx context.Context, r platform.Request) platform.Result {
 		return platform.Result{Outcome: recording.Failed, Before: r.Before,
 			Detail: "This call isn't known to have been recorded before the pause, so it wasn't started: start it by hand if it is to be recorded."}
 	}
-	before := r.Before
-	if r.Action == recording.Pause && able.ResumeNeeds != "" && before == "" {
+	before := platform.Reading{State: r.Before}
+	if r.Action == recording.Pause && able.ResumeNeeds != "" && r.Before == "" {
 		before = s.before(ctx, r.Target)
 	}
 	path, query := s.path(verb(as), r.AgentID)
@@ -203,15 +203,15 @@ func (s *Server) Act(ctx context.Context, r platform.Request) platform.Result {
 	} else {
 		result = answer(resp, as)
 	}
-	result.Before = before
+	result.Before, result.Call = before.State, before.Call
 	return result
 }
 
-// before is what was being recorded just before our own stop, unknown if it doesn't say so at once.
-func (s *Server) before(ctx context.Context, t platform.Target) recording.State {
+// before is what was being recorded just before our own stop, and of which contact; unknown if it doesn't say so at once.
+func (s *Server) before(ctx context.Context, t platform.Target) platform.Reading {
 	ctx, cancel := context.WithTimeout(ctx, lookBefore)
 	defer cancel()
-	return s.Read(ctx, t).State
+	return s.Read(ctx, t)
 }
 
 // answer makes the result of an answer to an action. The meanings are those of the document's list of statuses.
