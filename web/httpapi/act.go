@@ -65,7 +65,7 @@ func returnTo(asked string) string {
 		return "/"
 	}
 	switch u.Path {
-	case "/setup", "/evidence":
+	case "/setup", "/evidence", "/alerts", confirmPath:
 		return u.Path
 	case "/act":
 		query, err := url.ParseQuery(u.RawQuery)

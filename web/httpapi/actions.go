@@ -59,6 +59,11 @@ func (a *API) act(w http.ResponseWriter, r *request) error {
 	if err := knownAction(body.Action); err != nil {
 		return err
 	}
+	if !body.Action.Silences() {
+		if err := a.pay(w, r, ordinary); err != nil {
+			return err
+		}
+	}
 	length, err := lasting(body.For, body.Action)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"offrecord/app/recording"
 	"offrecord/web/dispatch"
 )
 
@@ -21,7 +22,8 @@ const (
 	eventTime = 10 * time.Second
 )
 
-// events is GET /api/v1/events: server-sent events as the HTML standard has them. The first is the whole state. A stream
+// events is GET /api/v1/events: server-sent events as the HTML standard has them. The first is the whole state, and for a
+// supervisor, who may have no recording of its own, every alert that is open. A stream
 // ends when the server shuts down, when its session ends, and when its reader falls behind; browsers come back by themselves.
 func (a *API) events(w http.ResponseWriter, r *request) error {
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -31,8 +33,14 @@ func (a *API) events(w http.ResponseWriter, r *request) error {
 	}
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Time{}) // the server's is for requests; it would end the stream
-	watcher := a.Dispatcher.Watch(r.agent(), a.lastSeen(r.Header.Get("Last-Event-ID")))
-	defer watcher.Stop()
+	var events <-chan dispatch.Event     // none for a supervisor without a platform
+	if a.may(r.principal, agents) == nil {
+		watcher := a.Dispatcher.Watch(r.agent(), a.lastSeen(r.Header.Get("Last-Event-ID")))
+		defer watcher.Stop()
+		events = watcher.Events()
+	}
+	alerts, stop := a.Alerts.Watch()
+	defer stop()
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
 	send := func(format string, args ...any) error {
 		control.SetWriteDeadline(time.Now().Add(eventTime))
@@ -44,8 +52,27 @@ func (a *API) events(w http.ResponseWriter, r *request) error {
 		control.SetWriteDeadline(time.Time{})
 		return err
 	}
+	_, ended, _ := a.Sessions.Look(r.token) // nil without a session of ours
 	if err := send("retry: 1000\n\n"); err != nil {
 		return err
+	}
+	// An alert's event has no id: whoever comes back is told all that are open.
+	tell := func(alert recording.Alert) error {
+		if !concerns(r.principal, alert) {
+			return nil
+		}
+		data, err := json.Marshal(alert)
+		if err != nil {
+			return err
+		}
+		return send("event: alert\ndata: %s\n\n", data)
+	}
+	if r.principal.Role.Supervises() { // an agent's are in its state
+		for _, alert := range a.Alerts.Unacknowledged("") {
+			if err := tell(alert); err != nil {
+				return nil
+			}
+		}
 	}
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
@@ -56,6 +83,8 @@ func (a *API) events(w http.ResponseWriter, r *request) error {
 		case <-r.Context().Done():
 			return nil
 		case <-a.done:
+			return nil
+		case <-ended:
 			return nil
 		case <-pulse.C:
 			if err := send("event: beat\ndata: %s\n\n", time.Now().UTC().Format(time.RFC3339Nano)); err != nil {
@@ -70,7 +99,14 @@ func (a *API) events(w http.ResponseWriter, r *request) error {
 			if err := send(": keep-alive\n\n"); err != nil {
 				return nil // the reader went away
 			}
-		case event, ok := <-watcher.Events():
+		case alert, ok := <-alerts:
+			if !ok {
+				return nil
+			}
+			if err := tell(alert); err != nil {
+				return nil
+			}
+		case event, ok := <-events:
 			if !ok {
 				return nil
 			}

@@ -64,9 +64,11 @@ type Options struct {
 	Site       *site.Site
 	// Panel draws a view as the program's own components do.
 	Panel func(panel.View) string
-	// Logins are the ways to log in at /api/v1/login/{name}, and by form at /login/{name}.
-	Logins map[string]identity.Authenticator
-	// Ambient are the ways that need no log-in, asked in order when a request brings no session; optional.
+	// Logins are the ways to log in at /api/v1/login/{name}: demo, by form at /login/demo, too, and embed.
+	Logins map[identity.Way]identity.Authenticator
+	// Provider signs people in at /login/oidc; optional.
+	Provider Provider
+	// Ambient are the ways that need no log-in, asked in order where a request brings no bearer; optional.
 	Ambient []identity.Authenticator
 	// Probe answers below /probe/, where a page finds out which cookies the browser sends; optional.
 	Probe http.Handler
@@ -77,8 +79,12 @@ type Options struct {
 	Ready func() error
 	// Links are the signed one-click links; optional: without them there are none.
 	Links *link.Links
+	// EmbedOrigins are the origins whose pages may frame the widget; none by default.
+	EmbedOrigins []string
 	// PublicURL is the origin that browsers find the server at; empty: the one they ask by.
 	PublicURL string
+	// Alerts are the faults that need a person; optional: without them there are none.
+	Alerts Alerts
 	// Audit is the log of who asked for what; optional: without it there is none.
 	Audit Audit
 	// TrustedProxies may say by X-Forwarded-For where a request comes from; optional.
@@ -90,13 +96,18 @@ type Options struct {
 // API is the handler of the public listener.
 type API struct {
 	Options
-	mux    *http.ServeMux
-	pages  *site.Pages
-	cross  *http.CrossOriginProtection
-	boot   string // tells this run's event ids from another's
-	done   chan struct{}
-	finish sync.Once
-	origin map[string]string // by platform: its session route's origin, for the page's policy
+	mux     *http.ServeMux
+	nowhere http.Handler // answers what no route is for
+	pages   *site.Pages
+	cross   *http.CrossOriginProtection
+	boot    string // tells this run's event ids from another's
+	sealer  *identity.Sealer
+	handed  *identity.Handovers
+	done    chan struct{}
+	finish  sync.Once
+	limits  *limits
+	origin  map[string]string // by platform: its session route's origin, for the page's policy
+	pageFor map[string]access // the pages that there are, and for whom
 }
 
 // New builds the handler.
@@ -111,11 +122,18 @@ func New(o Options) (*API, error) {
 	if o.Host == nil {
 		o.Host = func(string) bool { return true }
 	}
+	if o.Alerts == nil {
+		o.Alerts = noAlerts{}
+	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
 	a := &API{Options: o, mux: http.NewServeMux(), pages: pages, cross: http.NewCrossOriginProtection(), boot: newRequestID()[:8],
-		done: make(chan struct{}), origin: map[string]string{}}
+		sealer: identity.NewSealer(), handed: identity.NewHandovers(),
+		done: make(chan struct{}), limits: newLimits(), origin: map[string]string{}, pageFor: map[string]access{}}
+	if a.EmbedOrigins, err = canonical(o.EmbedOrigins); err != nil {
+		return nil, fmt.Errorf("who may frame the widget: %w", err)
+	}
 	for name, p := range o.Platforms {
 		if p.Session == nil {
 			continue
@@ -141,6 +159,7 @@ const (
 	signedIn           // anyone with a session
 	agents             // with a session, and a platform to act on
 	supervisors        // with a session, and a role above the agents'
+	watchers           // agents, and supervisors, who may have no platform
 )
 
 // route is one line of the table.
@@ -152,6 +171,8 @@ type route struct {
 	page bool
 	// within bounds how long the answer may take to be written: answerTime if 0; below 0 the handler sees to it.
 	within time.Duration
+	// free is a route that a pause, or knowing of one, needs: it is asked for as often as anyone likes.
+	free   bool
 	handle func(*API, http.ResponseWriter, *request) error
 }
 
@@ -159,47 +180,68 @@ type route struct {
 func table() []route {
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	return []route{
-		{method: get, pattern: "/{$}", who: signedIn, page: true, handle: (*API).panelPage},
+		{method: get, pattern: "/{$}", who: signedIn, free: true, page: true, handle: (*API).panelPage},
 		{method: get, pattern: "/login", who: anyone, page: true, handle: (*API).loginPage},
-		{method: post, pattern: "/login/{method}", who: anyone, page: true, handle: (*API).loginForm},
+		{method: post, pattern: "/login/demo", who: anyone, page: true, handle: (*API).loginForm},
+		{method: get, pattern: "/login/oidc", who: anyone, page: true, handle: (*API).oidcBegin},
+		{method: get, pattern: "/login/oidc/callback", who: anyone, page: true, handle: (*API).oidcFinish},
+		{method: post, pattern: "/login/oidc/backchannel", who: anyone, handle: (*API).oidcLogout},
+		{method: get, pattern: "/login/popup", who: anyone, page: true, handle: (*API).popupPage},
+		{method: post, pattern: "/login/popup", who: anyone, handle: (*API).popupBegin},
+		{method: get, pattern: confirmPath, who: signedIn, page: true, handle: (*API).popupAsk},
+		{method: post, pattern: confirmPath, who: signedIn, page: true, handle: (*API).popupGive},
 		{method: post, pattern: "/logout", who: anyone, page: true, handle: (*API).logoutForm},
-		{method: get, pattern: "/panel", who: agents, page: true, handle: (*API).panelFragment},
-		{method: get, pattern: "/status", who: agents, page: true, handle: (*API).statusPage},
-		{method: post, pattern: "/native/pause", who: agents, page: true, within: actTime, handle: (*API).nativePause},
-		{method: post, pattern: "/native/resume", who: agents, page: true, within: actTime, handle: (*API).nativeResume},
-		{method: post, pattern: "/native/attest", who: agents, page: true, handle: (*API).nativeAttest},
-		{method: get, pattern: "/native/decline", who: agents, page: true, handle: (*API).declinePage},
-		{method: post, pattern: "/native/decline", who: agents, page: true, within: actTime, handle: (*API).nativeDecline},
+		{method: get, pattern: "/panel", who: agents, free: true, page: true, handle: (*API).panelFragment},
+		{method: get, pattern: "/status", who: agents, free: true, page: true, handle: (*API).statusPage},
+		{method: post, pattern: "/native/pause", who: agents, free: true, page: true, within: actTime, handle: (*API).nativePause},
+		{method: post, pattern: "/native/resume", who: agents, free: true, page: true, within: actTime, handle: (*API).nativeResume},
+		{method: post, pattern: "/native/attest", who: agents, free: true, page: true, handle: (*API).nativeAttest},
+		{method: post, pattern: "/native/extend", who: agents, free: true, page: true, handle: (*API).nativeExtend},
+		{method: get, pattern: "/native/decline", who: agents, free: true, page: true, handle: (*API).declinePage},
+		{method: post, pattern: "/native/decline", who: agents, free: true, page: true, within: actTime, handle: (*API).nativeDecline},
 
-		{method: get, pattern: "/act", who: agents, page: true, handle: (*API).actPage},
-		{method: post, pattern: "/act", who: agents, page: true, within: actTime, handle: (*API).actForm},
-		{method: post, pattern: "/act/link", who: agents, page: true, within: actTime, handle: (*API).actLink},
-		{method: get, pattern: "/act/said", who: agents, handle: (*API).actSaid},
+		{method: get, pattern: "/alerts", who: supervisors, page: true, handle: (*API).alertsPage},
+		{method: post, pattern: "/alerts", who: supervisors, page: true, handle: (*API).alertsForm},
+		{method: get, pattern: "/act", who: agents, free: true, page: true, handle: (*API).actPage},
+		{method: post, pattern: "/act", who: agents, free: true, page: true, within: actTime, handle: (*API).actForm},
+		{method: post, pattern: "/act/link", who: agents, free: true, page: true, within: actTime, handle: (*API).actLink},
+		{method: get, pattern: "/act/said", who: agents, free: true, handle: (*API).actSaid},
 
 		{method: get, pattern: "/api/v1/me", who: signedIn, handle: (*API).me},
-		{method: post, pattern: "/api/v1/login/{method}", who: anyone, handle: (*API).login},
+		{method: post, pattern: "/api/v1/login/demo", who: anyone, handle: (*API).loginDemo},
+		{method: post, pattern: "/api/v1/login/embed", who: anyone, handle: (*API).loginEmbed},
+		{method: post, pattern: "/api/v1/login/popup", who: anyone, handle: (*API).loginPopup},
 		{method: post, pattern: "/api/v1/logout", who: anyone, handle: (*API).logout},
-		{method: get, pattern: "/api/v1/route", who: agents, handle: (*API).route},
-		{method: get, pattern: "/api/v1/state", who: agents, handle: (*API).state},
-		{method: get, pattern: "/api/v1/events", who: agents, within: -1, handle: (*API).events},
-		{method: post, pattern: "/api/v1/attempts", who: agents, handle: (*API).announce},
+		{method: get, pattern: "/api/v1/route", who: agents, free: true, handle: (*API).route},
+		{method: get, pattern: "/api/v1/state", who: agents, free: true, handle: (*API).state},
+		{method: get, pattern: "/api/v1/events", who: watchers, free: true, within: -1, handle: (*API).events},
+		{method: post, pattern: "/api/v1/attempts", who: agents, free: true, handle: (*API).announce},
 		{method: get, pattern: "/api/v1/attempts", who: agents, handle: (*API).attempts},
 		{method: get, pattern: "/api/v1/attempts/{id}", who: agents, handle: (*API).attempt},
-		{method: post, pattern: "/api/v1/attempts/{id}/outcome", who: agents, handle: (*API).outcome},
-		{method: post, pattern: "/api/v1/actions", who: signedIn, within: actTime, handle: (*API).act},
-		{method: post, pattern: "/api/v1/calls", who: agents, handle: (*API).call},
+		{method: post, pattern: "/api/v1/attempts/{id}/outcome", who: agents, free: true, handle: (*API).outcome},
+		{method: post, pattern: "/api/v1/actions", who: signedIn, free: true, within: actTime, handle: (*API).act},
+		{method: post, pattern: "/api/v1/pauses/{id}/extend", who: agents, free: true, handle: (*API).extend},
+		{method: post, pattern: "/api/v1/calls", who: agents, free: true, handle: (*API).call},
 		{method: get, pattern: "/api/v1/audit", who: supervisors, handle: (*API).audit},
 		{method: get, pattern: "/api/v1/audit.csv", who: supervisors, within: assetTime, handle: (*API).auditCSV},
+		{method: get, pattern: "/api/v1/alerts", who: supervisors, handle: (*API).alerts},
+		{method: post, pattern: "/api/v1/alerts/{id}/ack", who: supervisors, handle: (*API).acknowledge},
 		{method: get, pattern: "/api/v1/links", who: agents, handle: (*API).links},
 		{method: post, pattern: "/api/v1/links", who: agents, handle: (*API).makeLink},
 		{method: del, pattern: "/api/v1/links/{id}", who: signedIn, handle: (*API).revokeLink},
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
-		{method: get, pattern: site.Prefix + "{name}", who: anyone, within: assetTime, handle: (*API).asset},
-		{method: get, pattern: "/favicon.ico", who: anyone, handle: (*API).icon},
-		{method: get, pattern: "/probe/", who: anyone, handle: (*API).probe},
-		{method: get, pattern: "/healthz", who: anyone, handle: (*API).healthy},
-		{method: get, pattern: "/readyz", who: anyone, handle: (*API).ready},
+		{method: get, pattern: "/widget", who: anyone, free: true, page: true, handle: (*API).widgetPage},
+		{method: post, pattern: "/widget/session", who: signedIn, handle: (*API).widgetSession},
+		{method: post, pattern: "/widget/logout", who: anyone, handle: (*API).widgetLogout},
+		{method: post, pattern: "/widget/pass", who: agents, handle: (*API).widgetPass},
+		{method: get, pattern: "/embed/{name}", who: anyone, free: true, handle: (*API).embedFile},
+
+		{method: get, pattern: site.Prefix + "{name}", who: anyone, free: true, within: assetTime, handle: (*API).asset},
+		{method: get, pattern: "/favicon.ico", who: anyone, free: true, handle: (*API).icon},
+		{method: get, pattern: "/probe/", who: anyone, free: true, handle: (*API).probe},
+		{method: get, pattern: "/healthz", who: anyone, free: true, handle: (*API).healthy},
+		{method: get, pattern: "/readyz", who: anyone, free: true, handle: (*API).ready},
 	}
 }
 
@@ -208,6 +250,9 @@ func (a *API) register() {
 	allowed := map[string][]string{}
 	for _, r := range table() {
 		a.mux.Handle(r.method+" "+r.pattern, a.serve(r))
+		if r.page && r.method == http.MethodGet {
+			a.pageFor[r.pattern] = r.who
+		}
 		allowed[r.pattern] = append(allowed[r.pattern], r.method)
 		if r.method == http.MethodGet {
 			allowed[r.pattern] = append(allowed[r.pattern], http.MethodHead)
@@ -220,15 +265,21 @@ func (a *API) register() {
 			return &problem{status: http.StatusMethodNotAllowed, code: codeInvalid, detail: "This address takes " + allow + " only."}
 		}}))
 	}
-	if _, taken := allowed["/"]; !taken {
-		a.mux.Handle("/", a.serve(route{pattern: "(none)", page: true, handle: func(*API, http.ResponseWriter, *request) error {
-			return &problem{status: http.StatusNotFound, code: codeInvalid, detail: "There is nothing at this address."}
-		}}))
-	}
+	a.nowhere = a.serve(route{pattern: "(none)", page: true, handle: func(*API, http.ResponseWriter, *request) error {
+		return &problem{status: http.StatusNotFound, code: codeInvalid, detail: "There is nothing at this address."}
+	}})
+	a.mux.Handle("/", a.nowhere)
 }
 
 // ServeHTTP implements http.Handler.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.headers(w) // the mux answers some requests by itself
+	if !clean(r.URL) {
+		a.nowhere.ServeHTTP(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
 
 // agent is who acts on which platform. It may be called on a route for agents only.
 func (r *request) agent() dispatch.Agent {

@@ -20,11 +20,14 @@ func (a *API) page(w http.ResponseWriter, status int, platform string, page any)
 	if _, framed := page.(site.StatusPage); framed {
 		ancestors = "'self'" // the panel's page shows it where there are no scripts
 	}
+	if _, framed := page.(site.WidgetPage); framed {
+		ancestors = a.ancestors()
+	}
 	var body bytes.Buffer
 	if err := a.pages.Write(&body, page); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Security-Policy", pagePolicy(platform, ancestors))
+	w.Header().Set("Content-Security-Policy", pagePolicy(platform, ancestors, page))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, err := body.WriteTo(w)
@@ -77,11 +80,15 @@ func (a *API) draw(v panel.View) template.HTML {
 // panelPage is GET /.
 func (a *API) panelPage(w http.ResponseWriter, r *request) error {
 	if _, ok := a.Platforms[r.principal.Platform]; !ok {
+		if r.principal.Role.Supervises() {
+			http.Redirect(w, r.Request, "/alerts", http.StatusSeeOther)
+			return nil
+		}
 		return a.page(w, http.StatusOK, "", site.MessagePage{Title: "No recording of yours", Text: "You are logged in as " + r.principal.Email +
 			", and you have no platform here. Log in as an agent to pause a recording."})
 	}
 	v := a.view(r)
-	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.PanelPage{Panel: a.draw(v), View: v})
+	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.PanelPage{Panel: a.draw(v), View: v, Nav: a.nav(r, "/")})
 }
 
 // panelFragment is GET /panel: the panel alone, for a page whose program doesn't run.

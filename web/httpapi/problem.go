@@ -28,6 +28,13 @@ const (
 	codeInternal          code = "internal"
 )
 
+// What a frame that waits for its sign-in is told; no problems.
+const (
+	codePending   code = "pending"
+	codeNeedsCode code = "code_needed"
+	codeWrongCode code = "code_wrong"
+)
+
 // problem is an answer that isn't what was asked for (RFC 9457). Its detail is a sentence for a person, and repeats nothing
 // that was sent.
 type problem struct {
@@ -40,6 +47,7 @@ func (p *problem) Error() string { return string(p.code) + ": " + p.detail }
 
 var (
 	errUnauthenticated = &problem{http.StatusUnauthorized, codeUnauthenticated, "You are not logged in, or not any more. Log in again."}
+	errStranger        = &problem{http.StatusUnauthorized, codeUnauthenticated, "You are signed in at your company, and your address isn't known here. Ask who runs this server to add it."}
 	errNoPlatform      = &problem{http.StatusForbidden, codeForbidden, "You have no platform, so there is no recording of yours. Ask who runs this server to add one."}
 	errNotSupervisor   = &problem{http.StatusForbidden, codeForbidden, "This is for supervisors. Ask one, or ask who runs this server for the role."}
 	errInternal        = &problem{http.StatusInternalServerError, codeInternal, "Something went wrong on our side. Try again; if it stays, tell who runs this server the request's id."}
@@ -51,12 +59,17 @@ func invalid(detail string) error { return &problem{http.StatusBadRequest, codeI
 func asProblem(err error) *problem {
 	var p *problem
 	var wrong dispatch.InvalidError
+	var refused dispatch.RefusedError
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &wrong):
 		return &problem{http.StatusBadRequest, codeInvalid, wrong.Error()}
+	case errors.As(err, &refused):
+		return &problem{http.StatusConflict, codeInvalid, refused.Error()}
+	case errors.Is(err, dispatch.ErrNoPause):
+		return &problem{http.StatusNotFound, codeInvalid, "There is no such pause of yours."}
 	case errors.As(err, &large):
 		return &problem{http.StatusRequestEntityTooLarge, codeInvalid, "The request is too large: at most 64 KiB."}
 	case errors.Is(err, dispatch.ErrIDReused):
@@ -83,8 +96,12 @@ func (a *API) fail(w http.ResponseWriter, r *request, rt route, err error) {
 		a.refused(r, rt, p)
 	}
 	if rt.page {
-		if p == errUnauthenticated && r.Method == http.MethodGet && rt.pattern == "/{$}" {
-			http.Redirect(w, r.Request, "/login", http.StatusSeeOther)
+		if p == errUnauthenticated && r.Method == http.MethodGet && (rt.pattern == "/{$}" || rt.pattern == confirmPath) {
+			http.Redirect(w, r.Request, loginPath(r.URL.Path), http.StatusSeeOther)
+			return
+		}
+		if p == errUnauthenticated && r.Method == http.MethodGet && rt.pattern != "/act" && returnTo(rt.pattern) == rt.pattern && takesHTML(r.Header.Get("Accept")) {
+			http.Redirect(w, r.Request, loginPath(rt.pattern), http.StatusSeeOther)
 			return
 		}
 		if p == errUnauthenticated && r.Method == http.MethodGet && rt.pattern == "/act" && takesHTML(r.Header.Get("Accept")) {

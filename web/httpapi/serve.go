@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"offrecord/web/identity"
+	"offrecord/web/site"
 )
 
 const (
@@ -37,6 +38,7 @@ type request struct {
 	principal identity.Principal
 	token     string // the session's, if there is one
 	byCookie  bool
+	stranger  bool // a proxy vouches for someone whom the directory doesn't know
 
 	refusalNoted bool
 }
@@ -48,7 +50,7 @@ func (a *API) serve(rt route) http.Handler {
 		began := time.Now()
 		r := &request{Request: httpRequest, id: newRequestID()}
 		w := &recorder{ResponseWriter: plain}
-		a.headers(w, r)
+		w.Header().Set("X-Request-Id", r.id)
 		if rt.within >= 0 {
 			http.NewResponseController(plain).SetWriteDeadline(began.Add(cmp.Or(rt.within, answerTime))) // not every writer can
 		}
@@ -56,6 +58,9 @@ func (a *API) serve(rt route) http.Handler {
 		aborted := false
 		defer func() {
 			took := time.Since(began)
+			if w.status == http.StatusUnauthorized && rt.begins() {
+				a.unlocked(r)
+			}
 			a.Observe(name, w.status, took)
 			level := slog.LevelInfo
 			if w.status >= 500 {
@@ -96,32 +101,61 @@ func (a *API) serve(rt route) http.Handler {
 
 // handle finds out who asks, checks that they may, and calls the route's handler.
 func (a *API) handle(rt route, w http.ResponseWriter, r *request) error {
+	if a.inPopup(r) {
+		w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
+	}
+	if err := fits(r); err != nil {
+		return err
+	}
 	if !a.Host(hostOf(r.Host)) {
 		return &problem{status: http.StatusMisdirectedRequest, code: codeForbidden, detail: "This server isn't known by that name. Open it by the address that it printed, or set public_url."}
 	}
 	if err := a.identify(r); err != nil {
 		return err
 	}
-	if err := a.sameOrigin(r); err != nil {
+	if err := a.sameOrigin(rt, r); err != nil {
 		return err
 	}
 	if rt.who != anyone && r.principal.Email == "" {
+		if err := a.pay(w, r, door); err != nil {
+			return err
+		}
+		if r.stranger {
+			return errStranger
+		}
 		return errUnauthenticated
 	}
-	if rt.who == agents {
-		if _, ok := a.Platforms[r.principal.Platform]; !ok {
-			return errNoPlatform
-		}
+	if err := a.pay(w, r, rt.limit()); err != nil {
+		return err
 	}
-	if rt.who == supervisors && !r.principal.Role.Supervises() {
-		return errNotSupervisor
+	if err := a.may(r.principal, rt.who); err != nil {
+		return err
+	}
+	if rt.within < 0 {
+		release, err := a.stream(w, r)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	r.Request = r.WithContext(context.WithValue(r.Context(), askerKey{}, a.asker(r)))
 	return rt.handle(a, w, r)
 }
 
-// identify finds the session by bearer or cookie, and else asks the ambient ways. A bearer that is no good isn't made up for
-// by a cookie.
+// may is nil if someone who is known may call a route that is for those.
+func (a *API) may(p identity.Principal, who access) error {
+	_, acts := a.Platforms[p.Platform]
+	switch {
+	case who == agents && !acts, who == watchers && !acts && !p.Role.Supervises():
+		return errNoPlatform
+	case who == supervisors && !p.Role.Supervises():
+		return errNotSupervisor
+	}
+	return nil
+}
+
+// identify finds out who asks: by bearer, which nothing else makes up for; by what a proxy says, which is said anew with each
+// request and so outranks a cookie; by the session's cookie; and by the widget's.
 func (a *API) identify(r *request) error {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
@@ -132,30 +166,51 @@ func (a *API) identify(r *request) error {
 		}
 		return nil
 	}
-	if cookie, err := r.Cookie(a.cookieName()); err == nil {
+	for _, way := range a.Ambient {
+		vouched, err := way.Authenticate(r.Request)
+		switch {
+		case errors.Is(err, identity.ErrUntrusted):
+			a.Log.Warn("a header that says who someone is came from somebody who may not say so, and is ignored", "request_id", r.id, "peer", r.RemoteAddr)
+			continue
+		case errors.Is(err, identity.ErrNoCredentials):
+			continue
+		case err != nil:
+			a.Log.Warn("what a proxy says of someone was refused", "request_id", r.id, "error", err)
+			return errUnauthenticated
+		}
+		r.byCookie = true // sent by itself, like a cookie
+		var known bool
+		if r.principal, known = a.Directory.Find(vouched.Email); !known {
+			r.stranger = true
+		}
+		return nil
+	}
+	for _, name := range []string{a.cookieName(), a.widgetCookieName()} {
+		cookie, err := r.Cookie(name)
+		if err != nil || name == a.widgetCookieName() && !ofWidget(r) {
+			continue
+		}
 		r.byCookie = true
 		if p, ok := a.Sessions.Use(cookie.Value); ok {
 			r.principal, r.token = p, cookie.Value
 			return nil
 		}
 	}
-	for _, way := range a.Ambient {
-		email, err := way.Authenticate(r.Request)
-		if errors.Is(err, identity.ErrNoCredentials) {
-			continue
-		}
-		if err != nil {
-			return errUnauthenticated
-		}
-		r.byCookie = true // sent by itself, like a cookie
-		r.principal, _ = a.Directory.Find(email)
-		return nil
-	}
 	return nil
 }
 
+// ofWidget reports whether the widget's cookie counts: where the widget itself asks, or is loaded. The browser sends it along
+// with whatever the page around the widget asks of us as well.
+func ofWidget(r *request) bool {
+	return r.Header.Get("Sec-Fetch-Site") == "same-origin" ||
+		r.Method == http.MethodGet && r.URL.Path == "/widget" && r.Header.Get("Sec-Fetch-Dest") == "iframe"
+}
+
 // sameOrigin refuses what another site makes a browser send. A bearer isn't sent by itself, so it needs no such check.
-func (a *API) sameOrigin(r *request) error {
+//
+// Of what is for who is known, another site may have a browser open a page, as every link does, and nothing else: it can't
+// frame it, load it as a picture or a script, or ask for it and look how long that takes.
+func (a *API) sameOrigin(rt route, r *request) error {
 	if r.Header.Get("Authorization") != "" {
 		return nil
 	}
@@ -163,12 +218,21 @@ func (a *API) sameOrigin(r *request) error {
 	if err := a.cross.Check(r.Request); err != nil {
 		return crossed
 	}
-	// CrossOriginProtection takes a request with neither header for a program's. One with a cookie may be an old browser's.
+	from, toOpen := foreign(r)
+	if from && rt.who != anyone && !(rt.page && toOpen) {
+		return crossed
+	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return nil
 	}
-	if r.byCookie && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" && !preflighted(r) {
+	// What CrossOriginProtection lets pass: a request with neither header, which it takes for a program's and which may be an
+	// old browser's; and one whose Origin names our host by plain http, where a browser doesn't say Sec-Fetch-Site.
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	if site == "" && origin == "" && (r.byCookie || rt.begins()) && !preflighted(r) {
+		return crossed
+	}
+	if site == "" && a.Secure && strings.HasPrefix(strings.ToLower(origin), "http:") {
 		return crossed
 	}
 	return nil
@@ -179,6 +243,11 @@ func (a *API) sameOrigin(r *request) error {
 func preflighted(r *request) bool {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return err == nil && kind == "application/json"
+}
+
+// begins reports whether a browser may get a session from the route. Another site must not log it in as somebody else.
+func (rt route) begins() bool {
+	return rt.method == http.MethodPost && strings.Contains(rt.pattern, "/login/") && !strings.HasSuffix(rt.pattern, "/backchannel")
 }
 
 func hostOf(hostPort string) string {
@@ -216,29 +285,41 @@ func (a *API) trusted(ip netip.Addr) bool {
 }
 
 // headers are on every answer; a handler may replace them.
-func (a *API) headers(w http.ResponseWriter, r *request) {
+func (a *API) headers(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("X-Request-Id", r.id)
-	h.Set("Content-Security-Policy", "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'") // an icon is asked for with everything
+	h.Set("Content-Security-Policy", "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'") // an icon is asked for with everything
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=(), browsing-topics=()")
+	h.Set("Permissions-Policy", permissions)
 	h.Set("Cache-Control", "no-store")
 	if a.Secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }
 
+// permissions takes away what a browser could give a page and no page of ours asks for.
+const permissions = "accelerometer=(), bluetooth=(), browsing-topics=(), camera=(), display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), " +
+	"magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-create=(), serial=(), usb=(), xr-spatial-tracking=()"
+
 // pagePolicy is the policy of a page of ours: own scripts and styles, and where one is given the platform's origin for the
 // session route. A form's answer is a redirect to the platform, so the platform is among the forms' targets.
-func pagePolicy(platform, ancestors string) string {
+//
+// No page may make script of a text (Trusted Types). The two that the program runs on have its loader's two policies, which
+// take the program's own drawings, and the server's own drawing of the panel.
+func pagePolicy(platform, ancestors string, page any) string {
 	if platform != "" {
 		platform = " " + platform
 	}
-	return "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'" + platform +
-		"; frame-src 'self'" + platform + "; form-action 'self'" + platform + "; base-uri 'none'; frame-ancestors " + ancestors
+	wasm, trusted := "", "'none'"
+	switch page.(type) {
+	case site.PanelPage, site.WidgetPage:
+		wasm, trusted = " 'wasm-unsafe-eval'", "default offrecord"
+	}
+	return "default-src 'none'; script-src 'self'" + wasm + "; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'" + platform +
+		"; frame-src 'self'" + platform + "; form-action 'self'" + platform + "; base-uri 'none'; frame-ancestors " + ancestors +
+		"; require-trusted-types-for 'script'; trusted-types " + trusted
 }
 
 func newRequestID() string {

@@ -9,7 +9,7 @@ import (
 	"offrecord/web/platform/upstream"
 )
 
-// Checked is what was found of one credential of one platform.
+// Checked is what was found of one credential of one platform, or of the identity provider: then Platform is "identity".
 type Checked struct {
 	Platform string
 	Kind     config.Kind
@@ -17,7 +17,7 @@ type Checked struct {
 }
 
 // Check tries each platform's credentials without touching any recording, all platforms at once, each within its attempt's
-// deadline. The findings are in the configuration's order. An 8x8 tenant's action token is one and the same for both routes,
+// deadline. The findings are in the configuration's order, the identity provider's first. An 8x8 tenant's action token is one and the same for both routes,
 // so it is tried even where only the browser is to use it.
 func Check(ctx context.Context, c *config.Config, o upstream.Options) ([]Checked, error) {
 	servers := make([]platform.Server, len(c.Platforms))
@@ -39,8 +39,15 @@ func Check(ctx context.Context, c *config.Config, o upstream.Options) ([]Checked
 			}
 		})
 	}
+	var provider *platform.Finding
+	if c.Identity.OIDC != nil {
+		checks.Go(func() { provider = checkProvider(ctx, c, o) })
+	}
 	checks.Wait()
 	var all []Checked
+	if provider != nil {
+		all = append(all, Checked{"identity", "oidc", *provider})
+	}
 	for i, p := range c.Platforms {
 		for _, f := range found[i] {
 			all = append(all, Checked{p.Name, p.Kind, f})

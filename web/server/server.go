@@ -6,7 +6,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,6 +17,8 @@ import (
 
 	"offrecord/app/panel"
 	"offrecord/app/recording"
+	"offrecord/web/alert"
+	"offrecord/web/audit"
 	"offrecord/web/config"
 	"offrecord/web/dispatch"
 	"offrecord/web/httpapi"
@@ -45,7 +46,10 @@ type Main struct {
 	dispatcher      *dispatch.Dispatcher
 	journal         *journal // nil without a store
 	data            *sql.DB  // what isn't the log
+	alerts          *alert.Alerts
+	unfollow        context.CancelFunc // ends what follows the log's health and the alerts
 	sessions        *identity.Sessions
+	forget          context.CancelFunc // ends the look for the identity provider
 	servers         []*http.Server
 	running         sync.WaitGroup
 	failed          chan error
@@ -86,7 +90,11 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		}
 	}()
 	if m.Config.StoreFile != "" && m.Journal == nil {
-		if m.journal, err = openJournal(ctx, m.Config, m.Log, nil); err != nil {
+		var sinks []audit.Sink
+		if sinks, err = m.sinks(); err != nil {
+			return err
+		}
+		if m.journal, err = openJournal(ctx, m.Config, m.Log, nil, sinks...); err != nil {
 			return err
 		}
 		defer func() {
@@ -98,6 +106,14 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		m.journal.loaded(m.Config, m.Version)
 		metrics.log(m.journal.Status)
 	}
+	if err := m.openAlerts(ctx, metrics); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			m.closeAlerts()
+		}
+	}()
 	m.dispatcher = dispatch.New(dispatch.Options{
 		Journal: m.Journal,
 		Log:     m.Log,
@@ -118,6 +134,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 			return true, ""
 		},
 		Settled: metrics.settled,
+		Alert:   m.alerts.Raise,
+		Fixed:   m.alerts.Settle,
+		Alerts:  m.alerts.Unacknowledged,
 	})
 	for name, a := range accounts {
 		if a.server != nil {
@@ -150,6 +169,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		Logins:         ways.logins,
 		Provider:       ways.provider,
 		Ambient:        ways.ambient,
+		Alerts:         m.alerts,
 		Probe:          probe.Handler(m.Config.EmbedOrigins...),
 		TrustedProxies: m.Config.TrustedProxies,
 		Host:           hosts(m.Config),
@@ -167,6 +187,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		return err
 	}
 	m.failed = make(chan error, 2)
+	m.follow()
 	if err := m.listen(ctx); err != nil {
 		m.Close()
 		return err
@@ -187,21 +208,30 @@ func (m *Main) listen(ctx context.Context) error {
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(m.Log.Handler(), slog.LevelWarn),
+		HTTP2:             http2(),
+		// OPTIONS * would be answered without our headers.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(m.Log.Handler(), slog.LevelWarn),
 	}
 	server.RegisterOnShutdown(m.api.Close)
 	scheme := "http"
+	var certificate *pair
 	if t := m.Config.TLS; t != nil {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
+		var err error
+		if certificate, err = openPair(t.CertFile, t.KeyFile, m.Log); err != nil {
 			return fmt.Errorf("loading the certificate of tls: %w", err)
 		}
-		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		server.TLSConfig = certificate.config()
 		scheme = "https"
 	}
 	at, err := m.start(ctx, server, m.Config.Listen)
 	if err != nil {
 		return fmt.Errorf("listening on listen's address: %w", err)
+	}
+	if certificate != nil {
+		watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+		server.RegisterOnShutdown(stop)
+		m.running.Go(func() { certificate.watch(watching, renewTime) })
 	}
 	m.url = scheme + "://" + at
 	return nil
@@ -252,6 +282,9 @@ func (m *Main) Failed() <-chan error { return m.failed }
 func (m *Main) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
+	if m.forget != nil {
+		m.forget()
+	}
 	if m.api != nil {
 		m.api.Close()
 	}
@@ -269,7 +302,11 @@ func (m *Main) Close() error {
 			problems = append(problems, fmt.Errorf("shutting down: %w", err), server.Close())
 		}
 	}
+	if m.unfollow != nil {
+		m.unfollow()
+	}
 	m.running.Wait()
+	m.closeAlerts()
 	if m.journal != nil {
 		if err := m.journal.Close(); err != nil {
 			problems = append(problems, fmt.Errorf("closing the audit log: %w", err))
@@ -285,6 +322,9 @@ func (m *Main) Close() error {
 func (m *Main) closeData() error {
 	if m.data == nil {
 		return nil
+	}
+	if m.forget != nil {
+		m.forget()
 	}
 	err := errors.Join(m.sessions.Close(), m.data.Close())
 	m.data = nil
