@@ -43,6 +43,7 @@ type desk struct {
 	sameSite  http.SameSite
 	transport recording.Transport
 	method    string
+	routes    string // [session] unless it is said
 	sim       *agui.Simulator
 	url       string // of the simulator
 	base      string // the platform's address in the configuration, where it isn't the simulator's
@@ -59,6 +60,8 @@ type stage struct {
 	main *server.Main
 
 	upstream upstream.Options // how the companion reaches the platforms
+	identity string           // of the configuration, besides demo
+	more     string           // lines of the configuration
 	config   *config.Config
 	desks    map[string]*desk
 	log      *logBuffer
@@ -70,7 +73,14 @@ const attemptTimeout = "3s"
 // newStage starts it. Each desk gets a simulator of its own, so that no desk sees another's session.
 func newStage(t *testing.T, desks ...*desk) *stage {
 	t.Helper()
+	return newStageWith(t, func(*stage) {}, desks...)
+}
+
+// newStageWith is newStage with a companion that is configured otherwise.
+func newStageWith(t *testing.T, prepare func(*stage), desks ...*desk) *stage {
+	t.Helper()
 	s := &stage{net: browser.NewNet(t), desks: map[string]*desk{}, log: new(logBuffer)}
+	prepare(s)
 	var platforms, agents strings.Builder
 	environment := map[string]string{}
 	for _, d := range desks {
@@ -82,8 +92,8 @@ func newStage(t *testing.T, desks ...*desk) *stage {
 		d.gone = func() { srv.CloseClientConnections(); srv.Listener.Close() }
 		token := "TOKEN_" + strings.ReplaceAll(d.name, "-", "_")
 		environment[token] = d.sim.ActionToken()
-		fmt.Fprintf(&platforms, "  - {name: %s, kind: 8x8, base_url: %q, tenant: %s, action_token: \"${%s}\", routes: [session], session: {transport: %s, method: %s}, timeouts: {try: 1s, attempt: %s}}\n",
-			d.name, or(d.base, d.url), d.sim.Tenant(), token, or(string(d.transport), "auto"), or(d.method, "GET"), attemptTimeout)
+		fmt.Fprintf(&platforms, "  - {name: %s, kind: 8x8, base_url: %q, tenant: %s, action_token: \"${%s}\", routes: %s, session: {transport: %s, method: %s}, timeouts: {try: 1s, attempt: %s}}\n",
+			d.name, or(d.base, d.url), d.sim.Tenant(), token, or(d.routes, "[session]"), or(string(d.transport), "auto"), or(d.method, "GET"), attemptTimeout)
 		fmt.Fprintf(&agents, "  - {email: %s, role: agent, platform: %s, agent_id: %s}\n", d.email(), d.name, d.agent())
 		s.desks[d.name] = d
 	}
@@ -97,8 +107,8 @@ func (s *stage) start(t *testing.T, platforms, agents string, environment map[st
 	cert, key := s.certificate(t)
 	address := freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
-	text := fmt.Sprintf("listen: %s\ntls: {cert_file: %q, key_file: %q}\nstore: %q\nidentity: {demo: true}\nplatforms:\n%sagents:\n%s",
-		address, cert, key, "sqlite:"+filepath.Join(t.TempDir(), "offrecord.db"), platforms, agents)
+	text := fmt.Sprintf("listen: %s\ntls: {cert_file: %q, key_file: %q}\nstore: %q\nidentity: {demo: true%s}\n%splatforms:\n%sagents:\n%s",
+		address, cert, key, "sqlite:"+filepath.Join(t.TempDir(), "offrecord.db"), s.identity, s.more, platforms, agents)
 	c, err := config.Parse([]byte(text), config.Environment{
 		Getenv: func(name string) (string, bool) { v, ok := environment[name]; return v, ok },
 	})
