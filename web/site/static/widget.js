@@ -110,7 +110,7 @@
   // draw puts the panel in the place of the sign-in.
   async function draw() {
     const answer = await fetch('/widget' + location.search, {credentials: 'same-origin', cache: 'no-store'});
-    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    const page = new DOMParser().parseFromString(offrecordTrust.html(await answer.text()), 'text/html');
     if (!page.getElementById('panel-root')) {
       say(page.querySelector('.notice')?.textContent || 'The sign-in could not be used here. Sign in again.');
       return;
@@ -118,7 +118,7 @@
     doc.body.dataset.page = 'panel';
     doc.body.replaceChildren(...page.body.childNodes);
     const script = doc.createElement('script');
-    script.src = meta('boot');
+    script.src = offrecordTrust.script(meta('boot'));
     doc.head.append(script);
   }
   const say = text => { const notice = doc.querySelector('.widget-out .notice'); if (notice) notice.textContent = text; };
@@ -270,30 +270,28 @@
     tell('pass');
   });
 
-  // signIn opens the sign-in in a window of its own. It hands the session over to whoever knows what its address is the hash of:
-  // a sign-in page elsewhere cuts the windows' tie.
-  const base64url = bytes => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
-  let asking = 0;
+  // signIn signs in in a window of its own, which hands the session to this frame.
+  let leaving = null;
   async function signIn() {
-    const mine = ++asking;
-    const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)));
-    const w = open('about:blank', 'offrecord-login', 'popup,width=480,height=640'); // in the click: the hash takes a moment
-    if (!w) { say('The browser blocked the small window. Allow pop-ups for this page, then press again.'); return; }
-    const challenge = base64url(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier)));
-    w.location.replace('/login/popup?' + new URLSearchParams({challenge}));
+    leaving?.abort();
+    leaving = new AbortController();
     say('Sign in in the small window.');
-    for (const until = Date.now() + 300000; mine === asking && Date.now() < until;) {
-      await new Promise(go => setTimeout(go, 1000));
-      try {
-        const {access_token} = await api('/api/v1/login/popup', {verifier});
-        await adopt(access_token);
-        return;
-      } catch (error) {
-        if (error.code && error.code !== 'not_signed_in' && error.code !== 'pending') { say(error.message); return; }
-      }
-    }
-    if (mine === asking) say('The sign-in took too long. Press the button again.');
+    try {
+      const {access_token} = await offrecordSignIn({page: host ? origin : '', code: typed, stop: leaving.signal});
+      await adopt(access_token);
+    } catch (error) { say(error.message); }
   }
+  // The window's code, where a page on the way has cut its tie to this frame.
+  const typed = wrong => new Promise(go => {
+    const form = doc.querySelector('.widget-out form');
+    form.hidden = false;
+    say(wrong ? 'That was another code. Type the one that the small window shows.' : 'Type the code that the small window shows.');
+    form.elements.code.focus();
+    form.onsubmit = e => {
+      e.preventDefault();
+      go(form.elements.code.value.trim());
+    };
+  });
 
   if (!host) return;
   html.dataset.embedded = '';
