@@ -247,7 +247,7 @@ func preflighted(r *request) bool {
 
 // begins reports whether a browser may get a session from the route. Another site must not log it in as somebody else.
 func (rt route) begins() bool {
-	return rt.method == http.MethodPost && strings.Contains(rt.pattern, "/login/") && !strings.HasSuffix(rt.pattern, "/backchannel")
+	return rt.who == anyone && rt.method == http.MethodPost && strings.Contains(rt.pattern, "/login/") && !strings.HasSuffix(rt.pattern, "/backchannel")
 }
 
 func hostOf(hostPort string) string {

@@ -30,7 +30,7 @@ type journal struct {
 	stop    chan struct{}
 	once    sync.Once
 	health  chan struct{} // how the log is may have changed
-	lock    *os.File // the signing key's file, held against another server on the same log
+	lock    *os.File      // the signing key's file, held against another server on the same log
 	opened  time.Time
 
 	mu     sync.Mutex
@@ -73,7 +73,6 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now fu
 	if f, err := os.OpenFile(c.StoreFile, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
 		f.Close()
 	}
-	var sinks []audit.Sink
 	if c.Audit.CheckpointFile != "" {
 		sinks = append(sinks, audit.FileSink(c.Audit.CheckpointFile))
 	}

@@ -22,6 +22,8 @@ type metrics struct {
 	answers   *prometheus.HistogramVec
 	attempts  *prometheus.CounterVec
 	platforms *prometheus.HistogramVec
+	told      *prometheus.CounterVec // alerts that were raised
+	posted    *prometheus.CounterVec // what became of their messages
 }
 
 func newMetrics() *metrics {
@@ -35,7 +37,10 @@ func newMetrics() *metrics {
 			Help:    "Time until a platform's answer begins, by what was asked for (token, act, read) and its status; none: there was no answer.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"platform", "request", "status"}),
 	}
-	m.registry.MustRegister(m.answers, m.attempts, m.platforms, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.told = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "offrecord_alerts_raised_total", Help: "Alerts that were raised, by what they are about."}, []string{"kind"})
+	m.posted = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "offrecord_alert_deliveries_total",
+		Help: "Tries to deliver an alert's message to the webhook, by what became of them."}, []string{"result"})
+	m.registry.MustRegister(m.told, m.posted, m.answers, m.attempts, m.platforms, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -46,6 +51,20 @@ func (m *metrics) answered(route string, status int, took time.Duration) {
 func (m *metrics) settled(a recording.Attempt) {
 	m.attempts.WithLabelValues(a.Platform, string(a.Route), string(a.Action), string(a.Outcome)).Inc()
 }
+
+// alerts shows how many wait for a person.
+func (m *metrics) alerts(open func(recording.AlertKind) int) {
+	for _, kind := range []recording.AlertKind{recording.AlertFailed, recording.AlertUnknown, recording.AlertOverdue, recording.AlertRestart, recording.AlertLog,
+		recording.AlertNoProof, recording.AlertLeak, recording.AlertCheckpoint} {
+		m.told.WithLabelValues(string(kind)) // so that there is a zero
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "offrecord_alerts_open", Help: "Alerts that nobody has acknowledged and that aren't over.",
+			ConstLabels: prometheus.Labels{"kind": string(kind)}}, func() float64 { return float64(open(kind)) }))
+	}
+}
+
+func (m *metrics) raised(kind recording.AlertKind) { m.told.WithLabelValues(string(kind)).Inc() }
+
+func (m *metrics) tried(result string) { m.posted.WithLabelValues(result).Inc() }
 
 // breaker shows whether a platform is failing so often that only pauses are sent to it.
 func (m *metrics) breaker(platform string, open func() bool) {
