@@ -38,9 +38,12 @@ const (
 // tape is a platform with one agent, in virtual time. Its effects come when they come, whatever became of the request.
 type tape struct {
 	reads bool // the effect is read back; else the answer names it
+	names bool // answers and readings name the call
 
 	mu      sync.Mutex
-	ways    []way // one a request; the last for all that follow
+	call    string // the agent's; empty for none
+	deaf    bool   // it can't be read just now
+	ways    []way  // one a request; the last for all that follow
 	silent  bool
 	changes []change
 	acted   []recording.Action
@@ -58,7 +61,29 @@ func (p *tape) Ability() platform.Ability {
 	if p.reads {
 		a.Verifies, a.Reads = platform.ByReading, true
 	}
+	a.CallKnown = p.names
 	return a
+}
+
+// turn puts the agent on another call, which is recorded.
+func (p *tape) turn(call string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.call = call
+	if p.silent {
+		p.silent = false
+		p.changes = append(p.changes, change{time.Now(), false})
+	}
+}
+
+// named is the call, if the platform names it.
+func (p *tape) named() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.names {
+		return p.call
+	}
+	return ""
 }
 
 func (p *tape) next() way {
@@ -107,9 +132,9 @@ func (p *tape) Act(ctx context.Context, r platform.Request) platform.Result {
 		return platform.Result{Outcome: recording.Unknown, HTTPStatus: 500, Retry: platform.Harmless}
 	}
 	if p.reads {
-		return platform.Result{Outcome: recording.Accepted, HTTPStatus: 202}
+		return platform.Result{Outcome: recording.Accepted, HTTPStatus: 202, Call: p.named()}
 	}
-	return platform.Result{Outcome: recording.Confirmed, HTTPStatus: 200}
+	return platform.Result{Outcome: recording.Confirmed, HTTPStatus: 200, Call: p.named()}
 }
 
 func (p *tape) set(a recording.Action) {
@@ -123,12 +148,18 @@ func (p *tape) set(a recording.Action) {
 }
 
 func (p *tape) Read(context.Context, platform.Target) platform.Reading {
+	call := p.named()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.silent {
-		return platform.Reading{State: recording.Paused, Said: "Paused"}
+	switch {
+	case p.deaf:
+		return platform.Reading{State: recording.StateUnknown, Retry: platform.DidNotAct, Err: errors.New("no answer")}
+	case p.names && p.call == "":
+		return platform.Reading{State: recording.Idle, Said: "no call"}
+	case p.silent:
+		return platform.Reading{State: recording.Paused, Call: call, Said: "Paused"}
 	}
-	return platform.Reading{State: recording.Recording, Said: "Started"}
+	return platform.Reading{State: recording.Recording, Call: call, Said: "Started"}
 }
 
 func (p *tape) Check(context.Context) []platform.Finding { return nil }
