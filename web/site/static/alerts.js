@@ -68,7 +68,7 @@
   // What is pressed isn't taken away before it is let go.
   addEventListener('pointerdown', () => { down = true; }, true);
   for (const type of ['pointerup', 'pointercancel', 'blur']) {
-    addEventListener(type, () => setTimeout(() => { down = false; if (stale) refresh(); }, 60), true);
+    addEventListener(type, () => setTimeout(() => { down = false; if (stale) refresh(); }, 60), type !== 'blur');
   }
 
   // One event seldom comes alone. The server's beat comes each five seconds: a stream that is silent for longer is dead.
