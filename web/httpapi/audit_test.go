@@ -94,7 +94,8 @@ func TestWhatPeopleDoIsWrittenDown(t *testing.T) {
 	b.refused = nil
 	h.do(ask{method: "GET", path: "/api/v1/state", bearer: bill})
 	h.do(ask{method: "POST", path: "/api/v1/login/demo", body: `{"email":"eve@evil.example"}`})
-	h.do(ask{method: "POST", path: "/login/demo", contentType: "application/x-www-form-urlencoded", body: "email=eve@evil.example"})
+	h.do(ask{method: "POST", path: "/login/demo", contentType: "application/x-www-form-urlencoded", body: "email=eve@evil.example",
+		header: map[string]string{"Sec-Fetch-Site": "same-origin"}})
 	h.do(ask{method: "GET", path: "/api/v1/audit", bearer: bearer(h, "bill@acme.example")})
 	h.do(ask{method: "POST", path: "/logout", header: map[string]string{"Sec-Fetch-Site": "cross-site"}})
 	var got []string

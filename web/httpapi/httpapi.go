@@ -232,6 +232,7 @@ func table() []route {
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
 		{method: get, pattern: "/widget", who: anyone, free: true, page: true, handle: (*API).widgetPage},
+		{method: get, pattern: "/widget/session", who: anyone, handle: (*API).widgetWho},
 		{method: post, pattern: "/widget/session", who: signedIn, handle: (*API).widgetSession},
 		{method: post, pattern: "/widget/logout", who: anyone, handle: (*API).widgetLogout},
 		{method: post, pattern: "/widget/pass", who: agents, handle: (*API).widgetPass},
@@ -243,6 +244,22 @@ func table() []route {
 		{method: get, pattern: "/healthz", who: anyone, free: true, handle: (*API).healthy},
 		{method: get, pattern: "/readyz", who: anyone, free: true, handle: (*API).ready},
 	}
+}
+
+// Route is a line of the table, for who tries them all.
+type Route struct {
+	Method, Pattern string // a ServeMux pattern
+	Open            bool   // for anyone, with a session or without
+	Page            bool   // for a person
+	Free            bool   // never rate-limited
+}
+
+// Routes lists everything that the public listener serves.
+func Routes() (all []Route) {
+	for _, r := range table() {
+		all = append(all, Route{r.method, r.pattern, r.who == anyone, r.page, r.free})
+	}
+	return all
 }
 
 // register mounts the table, and for each path an answer to the methods that it doesn't have.

@@ -124,14 +124,24 @@ func (m *Main) Run(ctx context.Context) (err error) {
 			a := accounts[name]
 			return dispatch.Upstream{Server: a.server, Try: a.Timeouts.Try, Attempt: a.Timeouts.Attempt, Combine: a.Combine}, a.server != nil
 		},
+		Limit: func(name string) dispatch.Limit {
+			a := accounts[name]
+			return dispatch.Limit{Max: a.MaxPause, AtMax: a.OnMaxPause, Extensions: a.MaxExtensions}
+		},
 		Ready: func(name string) (bool, string) {
 			if a := accounts[name]; a.server != nil && a.Routes[0] == recording.RouteServer && m.dispatcher.BreakerOpen(name) {
-				return false, "Your platform isn't answering. A pause is sent all the same: make it in the platform's own screen, too."
-			}
-			if m.journal != nil {
-				return notice(m.journal.Status())
+				return false, "Your platform isn't answering."
 			}
 			return true, ""
+		},
+		Notices: func(name string) (all []recording.Notice) {
+			if m.journal != nil {
+				all = notices(m.journal.Status())
+			}
+			if accounts[name].server != nil && m.dispatcher.BreakerOpen(name) {
+				all = append(all, recording.Notice{Code: recording.PlatformAway, Text: "Your platform isn't answering. A pause is sent all the same: make it in the platform's own screen, too."})
+			}
+			return all
 		},
 		Settled: metrics.settled,
 		Alert:   m.alerts.Raise,

@@ -291,7 +291,7 @@
     stale = false;
     const answer = await fetch('/panel', {credentials: 'same-origin', cache: 'no-store'});
     if (!answer.ok || answer.redirected) return;
-    const drawn = new DOMParser().parseFromString(await answer.text(), 'text/html').body.firstElementChild;
+    const drawn = new DOMParser().parseFromString(offrecordTrust.html(await answer.text()), 'text/html').body.firstElementChild;
     await quiet(0);
     if (!drawn || !native()) return;
     const control = focused();
@@ -356,7 +356,7 @@
 
   const script = src => new Promise((yes, no) => {
     const s = doc.createElement('script');
-    s.src = src;
+    s.src = offrecordTrust.script(src);
     s.onload = yes;
     s.onerror = () => no(new Error('the loader could not be fetched'));
     doc.head.append(s);

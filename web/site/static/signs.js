@@ -136,7 +136,7 @@
       if (!from) continue;
       button.className = from.className;
       button.disabled = from.disabled;
-      if (button.textContent !== from.textContent) button.innerHTML = from.innerHTML;
+      if (button.textContent !== from.textContent) button.replaceChildren(...from.cloneNode(true).childNodes);
     }
   }
 

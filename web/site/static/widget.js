@@ -16,7 +16,7 @@
   const plain = window.fetch.bind(window), NativeStream = window.EventSource;
   const api = async (path, body, token) => {
     const answer = await (token ? plain : fetch)(path, {
-      method: body === undefined ? 'GET' : 'POST', credentials: token ? 'omit' : 'same-origin', cache: 'no-store', keepalive: body !== undefined,
+      method: body === undefined ? 'GET' : 'POST', credentials: 'same-origin', cache: 'no-store', keepalive: body !== undefined,
       headers: {...body !== undefined && {'Content-Type': 'application/json'}, ...token && {Authorization: 'Bearer ' + token}},
       body: body === undefined ? undefined : JSON.stringify(body),
     });
@@ -96,7 +96,7 @@
     const {email} = await api('/api/v1/me', undefined, token);
     const running = html.dataset.program !== undefined;
     await api('/widget/session', {}, token).catch(() => {});
-    const kept = await plain('/api/v1/me', {credentials: 'same-origin', cache: 'no-store'}).then(answer => answer.ok && answer.json()).catch(() => null);
+    const kept = await plain('/widget/session', {credentials: 'same-origin', cache: 'no-store'}).then(answer => answer.json()).catch(() => null);
     if (kept?.email === email) {
       if (running) { location.reload(); return; }
     } else {
