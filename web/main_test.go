@@ -50,7 +50,7 @@ func TestExitCodes(t *testing.T) {
 		{"a bad file", []string{"check", "--config", wrong}, 2, "", `line 1: The key "listne"`},
 		{"serving a bad file", []string{"serve", "--config", wrong}, 2, "", `line 1: The key "listne"`},
 		{"a good file", []string{"check", "--config", right}, 0, "acme (8x8): action_token: not checkable: 8x8 couldn't be asked", ""},
-		{"its warnings", []string{"check", "--config", right}, 0, "line 3: max_pause isn't supported", ""},
+		{"its warnings", []string{"check", "--config", right}, 0, "There is no store", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -196,11 +196,16 @@ func (p *parser) checkPlatform(path string, x *Platform) {
 	}
 	if x.MaxPause < 0 || x.MaxExtensions < 0 {
 		p.at(path, "max_pause and max_extensions must not be negative.")
+	} else if x.MaxPause > 0 && x.MaxPause < time.Second {
+		p.at(path+".max_pause", "max_pause must be at least 1s: an agent has to finish a card in it.")
 	}
 	if x.MaxPause == 0 && (x.OnMaxPause != "" || x.MaxExtensions != 0) {
 		p.at(path, "on_max_pause and max_extensions need max_pause, such as 3m: add it.")
 	}
 	p.routes(path, x)
+	if x.OnMaxPause == "resume" && !x.Has(recording.RouteServer) {
+		p.at(path+".on_max_pause", "on_max_pause: resume needs the server route, because nobody may be at the browser: name server in routes, or write alert.")
+	}
 	switch x.Kind {
 	case EightByEight:
 		p.checkEightByEight(path, x)
@@ -355,11 +360,6 @@ func (p *parser) warnings(c *Config) []Finding {
 	}
 	for i, x := range c.Platforms {
 		path := fmt.Sprintf("platforms[%d]", i)
-		for _, key := range []string{"max_pause", "on_max_pause", "max_extensions"} {
-			if p.given(path + "." + key) {
-				warn(path+"."+key, key+" isn't supported by this version: a pause has no limit.")
-			}
-		}
 		if !x.DataToken.IsZero() || p.given(path+".data_tenant") {
 			warn(path, "The Recordings API isn't used by this version: data_token and data_tenant do nothing.")
 		}

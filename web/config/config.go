@@ -126,7 +126,7 @@ type Platform struct {
 	Kind          Kind          `yaml:"kind"`
 	BaseURL       URL           `yaml:"base_url"`
 	MaxPause      time.Duration `yaml:"max_pause"`      // 0: no limit
-	OnMaxPause    string        `yaml:"on_max_pause"`   // alert or resume; empty: resume where the call is known, else alert
+	OnMaxPause    string        `yaml:"on_max_pause"`   // alert or resume; empty: resume where the platform names the call, else alert
 	MaxExtensions int           `yaml:"max_extensions"` // how often an agent may keep paused
 	Timeouts      Timeouts      `yaml:"timeouts"`
 	// Routes are in order of preference; left out, they are all that the kind has: session and then server on 8x8, server on

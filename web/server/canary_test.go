@@ -18,6 +18,7 @@ import (
 
 	"offrecord/app/recording"
 	"offrecord/web/config"
+	"offrecord/web/dispatch"
 	"offrecord/web/platform/upstream"
 	"offrecord/web/server"
 )
@@ -110,6 +111,10 @@ func (d *diary) Begin(_ context.Context, a recording.Attempt) error {
 
 func (d *diary) Complete(_ context.Context, a recording.Attempt) error {
 	return json.NewEncoder(d).Encode(a)
+}
+
+func (d *diary) Note(_ context.Context, n dispatch.Note) error {
+	return json.NewEncoder(d).Encode(n)
 }
 
 // TestSecretsStayPut has platforms say back every secret that they were told, in every way, and looks for them in all that

@@ -265,15 +265,16 @@ func ready(s audit.Status) error {
 	return nil
 }
 
-// notice is what an agent is told of the log, "" if all is well, and whether what is pressed will be written down.
-func notice(s audit.Status) (written bool, sentence string) {
+// notices are what an agent is told of the log: nothing if all is well.
+func notices(s audit.Status) []recording.Notice {
 	switch {
 	case s.Spool != nil:
-		return false, "Nothing can be written to the log. A pause is sent all the same; to resume, press Resume without record. Tell who runs offrecord."
+		return []recording.Notice{{Code: recording.LogUnavailable,
+			Text: "Nothing can be written to the log. A pause is sent all the same; to resume, press Resume without record. Tell who runs offrecord."}}
 	case s.Store != nil:
-		return true, "The log can't be written to its store, so what you do is kept aside and added later. Tell who runs offrecord."
+		return []recording.Notice{{Code: recording.LogSpooled, Text: "The log can't be written to its store, so what you do is kept aside and added later. Tell who runs offrecord."}}
 	}
-	return true, ""
+	return nil
 }
 
 // remembered is how far back from its end a start reads the log; a browser announces nothing older either.

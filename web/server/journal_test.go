@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestAStartTakesUpWhatWasKnown(t *testing.T) {
 		{"a pause", func(a agent) { a.pause(firstID) }, recording.StateUnknown, 1, ""},
 		{"a call", func(a agent) { a.call("started") }, recording.StateUnknown, 0, "c-17"},
 		{"a pause, and the call's end", func(a agent) { a.call("started"); a.pause(firstID); a.call("ended") }, recording.Idle, 0, ""},
-		{"a call's end, and a pause", func(a agent) { a.pause(secondID); a.call("ended"); a.call("started"); a.pause(firstID) }, recording.StateUnknown, 1, ""},
+		{"a call's end, and a pause", func(a agent) { a.pause(secondID); a.call("ended"); a.call("started"); a.pause(firstID) }, recording.StateUnknown, 1, "c-17"},
 	}
 	for _, hashed := range []bool{false, true} {
 		for _, tt := range tests {
@@ -158,12 +159,15 @@ func TestAStoreThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.call("started") // with which the log finds out
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(a.state().NotReadyBecause, "kept aside"); {
+	spooled := func(s recording.Snapshot) bool {
+		return slices.ContainsFunc(s.Notices, func(n recording.Notice) bool { return n.Code == recording.LogSpooled })
+	}
+	for deadline := time.Now().Add(20 * time.Second); !spooled(a.state()); {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing is said")
 		}
 	}
-	if s := a.state(); !s.Ready {
+	if s := a.state(); !s.Ready || s.NotReadyBecause != "" {
 		t.Errorf("a pause goes all the same: %+v", s)
 	}
 	a.pause(firstID)
@@ -181,7 +185,7 @@ func TestAStoreThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx.Close()
-	for deadline := time.Now().Add(20 * time.Second); a.state().NotReadyBecause != ""; {
+	for deadline := time.Now().Add(20 * time.Second); spooled(a.state()); {
 		if time.Now().After(deadline) {
 			t.Fatal("it isn't written again")
 		}

@@ -19,20 +19,26 @@ import (
 func TestWhatIsSaidOfTheLog(t *testing.T) {
 	broken := errors.New("disk full")
 	for _, tt := range []struct {
-		name           string
-		status         audit.Status
-		written, ready bool
-		says           string
+		name   string
+		status audit.Status
+		ready  bool
+		code   recording.NoticeCode
+		says   string
 	}{
-		{"well", audit.Status{}, true, true, ""},
-		{"a checkpoint that didn't arrive", audit.Status{Checkpoint: broken}, true, true, ""},
-		{"no store", audit.Status{Store: broken}, true, true, "kept aside"},
-		{"nothing", audit.Status{Store: broken, Spool: broken}, false, false, "Resume without record"},
+		{"well", audit.Status{}, true, "", ""},
+		{"a checkpoint that didn't arrive", audit.Status{Checkpoint: broken}, true, "", ""},
+		{"no store", audit.Status{Store: broken}, true, recording.LogSpooled, "kept aside"},
+		{"nothing", audit.Status{Store: broken, Spool: broken}, false, recording.LogUnavailable, "Resume without record"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			written, says := notice(tt.status)
-			if written != tt.written || !strings.Contains(says, tt.says) || (says == "") != (tt.says == "") || (ready(tt.status) == nil) != tt.ready {
-				t.Errorf("written %v, %q, ready %v", written, says, ready(tt.status))
+			all := notices(tt.status)
+			if (tt.code == "") != (len(all) == 0) || (ready(tt.status) == nil) != tt.ready {
+				t.Errorf("%v, ready %v", all, ready(tt.status))
+			}
+			for _, n := range all {
+				if n.Code != tt.code || !strings.Contains(n.Text, tt.says) {
+					t.Errorf("%+v", n)
+				}
 			}
 		})
 	}
