@@ -152,6 +152,9 @@ func (v Verifier) Verify(token string) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, refuse("it is longer than 4 KiB")
 	}
+	if strings.ContainsAny(token, "\r\n") { // decoders of base64 pass over them
+		return Claims{}, refuse("it isn't a signed JWT")
+	}
 	if err := checkHeader(token); err != nil {
 		return Claims{}, err
 	}
