@@ -60,6 +60,11 @@ func (a *API) ancestors() string {
 	return strings.Join(a.EmbedOrigins, " ")
 }
 
+// widgetWho is GET /widget/session: whose session the cookies of this frame are. That they are nobody's is no error.
+func (a *API) widgetWho(w http.ResponseWriter, r *request) error {
+	return answer(w, http.StatusOK, map[string]string{"email": r.principal.Email})
+}
+
 // widgetSession is POST /widget/session: a widget that has logged in asks for its session as a cookie, so that the next page
 // of the CRM begins with it.
 func (a *API) widgetSession(w http.ResponseWriter, r *request) error {

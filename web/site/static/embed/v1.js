@@ -135,14 +135,14 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     el.removeAttribute('open');
   };
   // A class can't be taken back, so it outlives this script's end, and asks who is there.
-  if (!customElements.get(tag)) {
-    customElements.define(tag, class Panel extends HTMLElement {
+  let Panel = customElements.get(tag), ours;
+  if (!Panel) {
+    customElements.define(tag, Panel = class extends HTMLElement {
       connectedCallback() { Panel.join?.(this); }
       disconnectedCallback() { Panel.leave?.(this); }
     });
   }
-  const Panel = customElements.get(tag), elements = () => doc.querySelectorAll(tag);
-  let ours;
+  const elements = () => doc.querySelectorAll(tag);
   const ensure = () => { // somebody has to show what is asked for
     if (elements()[0] || !doc.body) return;
     ours = make(tag);
