@@ -24,6 +24,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"offrecord/e2e/sim/archive"
 )
 
 // The simulator's addresses that others need to know.
@@ -65,6 +67,8 @@ type Config struct {
 	// NothingIfAlready makes the API answer "nothing to be modified" to a pause of a paused tape, and to a resume of a
 	// running one. The documents leave open whether it does; by default it answers success.
 	NothingIfAlready bool
+	// Archive keeps the recordings of calls that have ended, and answers below archive.Path; nil for none.
+	Archive *archive.Archive
 	// PanelURL is where the pages send a person next; empty for none.
 	PanelURL string
 }
@@ -137,6 +141,9 @@ func (s *Simulator) routes() *http.ServeMux {
 	mux.HandleFunc("POST "+ControlPath, s.control)
 	mux.HandleFunc("PUT "+APIPath+"/{action}/{tenant}/{by}/{id}", s.api)
 	mux.HandleFunc("GET "+FaviconPath, favicon)
+	if s.config.Archive != nil {
+		mux.Handle(archive.Path, s.config.Archive)
+	}
 
 	// The pages' own forms take no orders from another site; controlRecording.php does, as the platform's does.
 	own := http.NewCrossOriginProtection()

@@ -2,6 +2,7 @@ package agui_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,10 +13,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"offrecord/app/recording"
 	"offrecord/e2e/sim/agui"
+	"offrecord/e2e/sim/archive"
 )
 
 // start runs a tenant with two agents on TLS.
@@ -685,4 +688,55 @@ func TestConcurrency(t *testing.T) {
 			t.Errorf("recording %t after %q", sim.Recording(agent), last.Kind)
 		}
 	}
+}
+
+// A call that has ended can be heard: its recording is silent while it was paused, and only then, whatever was answered.
+func TestTheTapeIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := archive.New(archive.Config{})
+		sim := agui.New(agui.Config{Archive: kept, PlainLoopback: true})
+		ask := func(method, path, password string) *httptest.ResponseRecorder {
+			r, w := httptest.NewRequest(method, "http://localhost"+path, nil), httptest.NewRecorder()
+			r.RemoteAddr = "127.0.0.1:1"
+			r.SetBasicAuth("acme01", password)
+			sim.ServeHTTP(w, r)
+			return w
+		}
+		pause := func() {
+			if w := ask("PUT", agui.APIPath+"/pause/acme01/agentId/bill", sim.ActionToken()); !strings.Contains(w.Body.String(), "success") {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+		}
+		sim.StartCall("bill")
+		time.Sleep(3 * time.Second)
+		pause()
+		time.Sleep(2 * time.Second)
+		sim.Resume("bill")
+		time.Sleep(time.Second)
+		sim.SetFault(recording.RouteServer, "bill", agui.Fault{Pretend: true})
+		pause()
+		time.Sleep(2 * time.Second)
+		if len(kept.Files()) != 0 {
+			t.Error("a call that goes on is in the archive")
+		}
+		sim.EndCall("bill")
+
+		if w := ask("GET", archive.Path+"files", sim.ActionToken()); w.Code != http.StatusUnauthorized {
+			t.Errorf("the action token is taken: %d", w.Code)
+		}
+		list := ask("GET", archive.Path+"files?agentID=bill", kept.DataToken()).Body.String()
+		if !strings.Contains(list, "<duration>8</duration>") || !strings.Contains(list, "<startDate>1999-12-31T16:00:00-08:00</startDate>") {
+			t.Errorf("the list is %s", list)
+		}
+		samples := ask("GET", archive.Path+"files/"+kept.Files()[0], kept.DataToken()).Body.Bytes()[44:]
+		if len(samples) != 8*8000*2 {
+			t.Fatalf("%d bytes", len(samples))
+		}
+		for second := range 8 {
+			part := samples[second*16000:][:16000]
+			if silent, paused := bytes.Count(part, []byte{0}) == len(part), second == 3 || second == 4; silent != paused {
+				t.Errorf("second %d is silent: %t", second, silent)
+			}
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"offrecord/app/recording"
+	"offrecord/e2e/sim/archive"
 )
 
 // Call is one call (8x8 says transaction) and its tape.
@@ -111,8 +112,22 @@ func (s *Simulator) endCall(agent string, request int) {
 	c.Ended = time.Now()
 	if c.Recorded {
 		c.Tape[len(c.Tape)-1].To = c.Ended
+		if s.config.Archive != nil {
+			s.config.Archive.Keep(c.kept())
+		}
 	}
 	s.effect(agent, c.ID, CallEnded, c.Ended, request)
+}
+
+// kept is the call as the archive files it.
+func (c Call) kept() archive.Call {
+	kept := archive.Call{ID: c.ID, Agent: c.Agent, Started: c.Started, Ended: c.Ended}
+	for _, i := range c.Tape {
+		if i.Silent {
+			kept.Silent = append(kept.Silent, archive.Interval{From: i.From, To: i.To})
+		}
+	}
+	return kept
 }
 
 // acted is what became of an action.

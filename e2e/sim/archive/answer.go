@@ -147,14 +147,12 @@ func (a *Archive) chat(guid string) *transcript {
 
 func (a *Archive) deleteTranscript(w http.ResponseWriter, guid string) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	t := a.chat(guid)
-	if t == nil {
-		w.WriteHeader(http.StatusNoContent)
-		return
+	t, status := a.chat(guid), http.StatusNoContent
+	if t != nil {
+		t.deleted, status = true, http.StatusOK
 	}
-	t.deleted = true
-	w.WriteHeader(http.StatusOK)
+	a.mu.Unlock()
+	w.WriteHeader(status)
 }
 
 // find returns where a file is among the recordings; -1 if it isn't. The lock is held.
@@ -169,14 +167,12 @@ func (a *Archive) find(name string) int {
 
 func (a *Archive) deleteFile(w http.ResponseWriter, name string) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	i := a.find(name)
-	if i < 0 {
-		http.Error(w, "Not found", http.StatusNotFound)
-		return
+	i, status := a.find(name), http.StatusNotFound
+	if i >= 0 {
+		a.recordings, status = append(a.recordings[:i:i], a.recordings[i+1:]...), http.StatusOK
 	}
-	a.recordings = append(a.recordings[:i:i], a.recordings[i+1:]...)
-	w.WriteHeader(http.StatusOK)
+	a.mu.Unlock()
+	w.WriteHeader(status)
 }
 
 func (a *Archive) file(w http.ResponseWriter, r *http.Request, name string) {

@@ -233,16 +233,10 @@ func (a *Archive) wait(d time.Duration) {
 
 // ServeHTTP implements http.Handler.
 func (a *Archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	seen := &answer{ResponseWriter: w, archive: a}
 	a.mu.Lock()
-	at := len(a.requests)
+	seen := &answer{ResponseWriter: w, archive: a, place: len(a.requests)}
 	a.requests = append(a.requests, Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Range: r.Header.Get("Range")})
 	a.mu.Unlock()
-	defer func() {
-		a.mu.Lock()
-		a.requests[at].Status = seen.status
-		a.mu.Unlock()
-	}()
 	user, password, _ := r.BasicAuth()
 	if user != a.config.Tenant || password != a.DataToken() {
 		w.Header().Set("WWW-Authenticate", `Basic realm="recordings"`)
@@ -302,12 +296,13 @@ func cutFormat(s string) (name, format string) {
 	return s, ""
 }
 
-// answer remembers the status, and carries out what a fault does to a body.
+// answer notes the status, and carries out what a fault does to a body.
 type answer struct {
 	http.ResponseWriter
 	archive *Archive
+	place   int // of its request among those that came
 	fault   Fault
-	status  int
+	begun   bool
 	sent    int64
 }
 
@@ -315,12 +310,15 @@ func (w *answer) WriteHeader(status int) {
 	if w.fault.Cut < 0 {
 		panic(http.ErrAbortHandler)
 	}
-	w.status = status
+	w.begun = true
+	w.archive.mu.Lock()
+	w.archive.requests[w.place].Status = status
+	w.archive.mu.Unlock()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *answer) Write(p []byte) (int, error) {
-	if w.status == 0 {
+	if !w.begun {
 		w.WriteHeader(http.StatusOK)
 	}
 	written := 0
