@@ -360,8 +360,8 @@ func (p *parser) warnings(c *Config) []Finding {
 	}
 	for i, x := range c.Platforms {
 		path := fmt.Sprintf("platforms[%d]", i)
-		if !x.DataToken.IsZero() || p.given(path+".data_tenant") {
-			warn(path, "The Recordings API isn't used by this version: data_token and data_tenant do nothing.")
+		if x.DataToken.IsZero() && p.given(path+".data_tenant") {
+			warn(path+".data_tenant", "data_tenant is the tenant's name in the Recordings API: it does nothing without data_token_file.")
 		}
 	}
 	first := map[[2]string]int{}

@@ -7,6 +7,7 @@ import (
 	"offrecord/web/config"
 	"offrecord/web/platform"
 	"offrecord/web/platform/upstream"
+	"offrecord/web/recordings"
 )
 
 // Checked is what was found of one credential of one platform, or of the identity provider: then Platform is "identity".
@@ -20,10 +21,16 @@ type Checked struct {
 // deadline. The findings are in the configuration's order, the identity provider's first. An 8x8 tenant's action token is one and the same for both routes,
 // so it is tried even where only the browser is to use it.
 func Check(ctx context.Context, c *config.Config, o upstream.Options) ([]Checked, error) {
-	servers := make([]platform.Server, len(c.Platforms))
+	servers, archives := make([]platform.Server, len(c.Platforms)), make([]*recordings.Client, len(c.Platforms))
 	for i, p := range c.Platforms {
 		var err error
 		if servers[i], err = open(p, o); err != nil {
+			return nil, err
+		}
+		if p.DataToken.IsZero() {
+			continue
+		}
+		if archives[i], err = Recordings(p, recordings.XML, o); err != nil {
 			return nil, err
 		}
 	}
@@ -34,8 +41,8 @@ func Check(ctx context.Context, c *config.Config, o upstream.Options) ([]Checked
 			ctx, cancel := context.WithTimeout(ctx, p.Timeouts.Attempt)
 			defer cancel()
 			found[i] = servers[i].Check(ctx)
-			if !p.DataToken.IsZero() {
-				found[i] = append(found[i], platform.Finding{Credential: "data_token", Verdict: platform.NotCheckable, Detail: "This version doesn't use the Recordings API."})
+			if archives[i] != nil {
+				found[i] = append(found[i], archives[i].Check(ctx))
 			}
 		})
 	}
