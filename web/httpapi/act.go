@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -240,7 +241,9 @@ func (a *API) actSaid(w http.ResponseWriter, r *request) error {
 // followed writes down that a link was used, for which attempt, after the attempt itself.
 func (a *API) followed(r *request, x link.Link, attempt string) {
 	a.noteLink(r, x, attempt, "used")
-	if err := a.Links.Used(r.Context(), x.ID); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), linkTime)
+	defer cancel()
+	if err := a.Links.Used(ctx, x.ID); err != nil {
 		a.Log.Warn("a link's use wasn't counted", "request_id", r.id, "error", err)
 	}
 }

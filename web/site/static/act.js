@@ -62,7 +62,11 @@
   function follow() {
     if (stream) return;
     stream = new EventSource('/api/v1/events');
-    for (const type of ['state', 'attempt']) stream.addEventListener(type, look);
+    const heard = e => { // of ours: one that nobody has asked for yet isn't known there
+      const said = JSON.parse(e.data);
+      if (flying && (said.attempt ?? said).id === flying.id) look();
+    };
+    for (const type of ['state', 'attempt']) stream.addEventListener(type, heard);
   }
   function told(f, words) {
     if (f !== flying) return;
@@ -126,7 +130,8 @@
     if (!first) set('id', crypto.randomUUID());
     first = false;
     f.id = form.elements.namedItem('id').value;
-    form.action = signed ? '/act/link' : '/act';
+    const to = signed ? '/act/link' : '/act'; // form.action is the field of that name
+    form.setAttribute('action', to);
     set('link', signed ?? '');
     say('');
     delete main.dataset.settled;
@@ -135,7 +140,7 @@
       flying = f;
       button.disabled = true;
       follow();
-      fetch(form.action, {
+      fetch(to, {
         method: 'POST', keepalive: true, credentials: 'same-origin', headers: {Accept: 'application/json'}, body: new URLSearchParams(new FormData(form)),
       }).then(async answer => {
         const body = await answer.json();
@@ -165,6 +170,7 @@
         form.submit();
         return;
       } else if (signed) {
+        form.setAttribute('action', '/act');
         set('link', '');
         say('This browser opens a window for a press only. Press the button, or allow pop-ups for this page.');
         return;
