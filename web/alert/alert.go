@@ -89,6 +89,7 @@ type Alerts struct {
 	post     outbox
 
 	saving sync.Mutex    // held over a write, so that an older state never follows a newer one
+	failed bool          // the store couldn't be written
 	wake   chan struct{} // something is to be saved, said or timed
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -113,8 +114,10 @@ type entry struct {
 	next            time.Time // when it is told again
 	told, delivered int       // messages made of it, and the last one that the webhook took
 	changed         time.Time
-	unsaved         bool
+	edits, saved    int // changes, and how many of them are in the store
 }
+
+func (e *entry) unsaved() bool { return e.saved < e.edits }
 
 // news is one thing to be said of an alert.
 type news struct {
@@ -310,7 +313,8 @@ func (s *Alerts) tell(ctx context.Context, what What, e *entry) {
 
 // changed has an entry saved. The lock is held.
 func (s *Alerts) changed(e *entry) {
-	e.unsaved, e.changed = true, time.Now().UTC()
+	e.changed = time.Now().UTC()
+	e.edits++
 	s.nudge()
 }
 

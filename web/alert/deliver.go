@@ -46,6 +46,9 @@ func (s *Alerts) Trouble() Trouble {
 func (b *outbox) add(e *entry) {
 	b.remove(e)
 	b.queue = append(b.queue, e)
+}
+
+func (b *outbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
@@ -105,12 +108,16 @@ func (s *Alerts) deliver(ctx context.Context) {
 	}
 }
 
-// first is the message to be tried next: an alert as it stands now, and the message's number.
+// first is the message to be tried next: an alert as it stands now, and the message's number. An alert is saved before it is
+// told, so that the next run knows it by the same name; but one that can't be is told all the same.
 func (s *Alerts) first(now time.Time) (*entry, recording.Alert, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.post.queue) > 0 {
 		e := s.post.queue[0]
+		if e.saved == 0 && !s.failed {
+			return nil, recording.Alert{}, 0
+		}
 		if !s.post.trouble.Gone && (e.Open() || now.Sub(e.changed) < staleAfter) {
 			return e, e.Alert, e.told
 		}

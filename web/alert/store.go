@@ -33,8 +33,7 @@ func (s *Alerts) save(ctx context.Context) error {
 	s.mu.Lock()
 	var all []entry
 	for _, e := range s.byID {
-		if e.unsaved {
-			e.unsaved = false
+		if e.unsaved() {
 			all = append(all, *e)
 		}
 	}
@@ -42,17 +41,16 @@ func (s *Alerts) save(ctx context.Context) error {
 	err := s.write(ctx, all)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, saved := range all {
-		e, ok := s.byID[saved.ID]
-		if !ok {
-			continue
-		}
-		if err != nil {
-			e.unsaved = true
-		} else if e.SettledAt != nil && !e.unsaved && e.delivered == e.told {
-			delete(s.byID, e.ID)
+	s.failed = err != nil
+	for _, written := range all {
+		if e := s.byID[written.ID]; err == nil {
+			e.saved = written.edits
+			if e.SettledAt != nil && !e.unsaved() && e.delivered == e.told {
+				delete(s.byID, e.ID)
+			}
 		}
 	}
+	s.post.nudge()
 	if err != nil && ctx.Err() == nil {
 		s.o.Log.Error("alerts can't be kept, and are told again after a restart at worst", "error", err)
 	}
@@ -130,7 +128,7 @@ func (s *Alerts) load(ctx context.Context, now time.Time) error {
 type scanner interface{ Scan(...any) error }
 
 func scan(row scanner) (*entry, error) {
-	var e entry
+	e := entry{edits: 1, saved: 1}
 	var raised, next, acked, settled, changed string
 	if err := row.Scan(&e.ID, &e.Kind, &e.Agent, &e.Platform, &e.Call, &e.Attempt, &e.Text, &raised, &e.Repeated, &next, &acked, &e.AckedBy, &settled,
 		&e.told, &e.delivered, &changed); err != nil {
@@ -263,7 +261,7 @@ func (s *Alerts) prune(ctx context.Context) {
 	now := time.Now()
 	s.mu.Lock()
 	for f, e := range s.standing {
-		if e.AckedAt != nil && e.Attempt != "" && now.Sub(e.RaisedAt) > remembered && !e.unsaved && e.delivered == e.told {
+		if e.AckedAt != nil && e.Attempt != "" && now.Sub(e.RaisedAt) > remembered && !e.unsaved() && e.delivered == e.told {
 			delete(s.standing, f)
 			delete(s.byID, e.ID)
 		}

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"offrecord/app/recording"
@@ -53,6 +54,9 @@ func (d *Dispatcher) Restore(attempts []recording.Attempt, notes []Note, agent f
 				e.answer()
 				if open[a.ID] { // by something that came after it
 					d.complete(l, e, a)
+				} else { // its alert may have been lost with the server; one that is known is no second one
+					e.restarted = strings.HasPrefix(a.Detail, restarted)
+					d.fault(e, a)
 				}
 			}
 			if x, ok := mayStillAct(a, d.now()); ok {
