@@ -372,6 +372,11 @@ func (l *Log) put(ctx context.Context, batch string, lines []line, also headChan
 		}
 	}
 	first, err := l.store.append(ctx, batch, lines, also)
+	if errors.Is(err, errMoved) { // by a command: see Note
+		if err = l.store.load(ctx); err == nil {
+			first, err = l.store.append(ctx, batch, lines, also)
+		}
+	}
 	if err != nil {
 		return 0, fmt.Errorf("writing the audit store: %w", err)
 	}

@@ -11,7 +11,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"golang.org/x/mod/sumdb/tlog"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 //go:embed migrations/*.sql
@@ -178,6 +179,10 @@ func (s *store) insert(ctx context.Context, tx *sql.Tx, h *head, lines []line) e
 			return err
 		}
 		if _, err := put.ExecContext(ctx, l.Seq, string(body)); err != nil {
+			var taken *sqlite.Error
+			if errors.As(err, &taken) && taken.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
+				return errors.Join(errMoved, err)
+			}
 			return err
 		}
 		h.last = tlog.RecordHash(body)
