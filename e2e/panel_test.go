@@ -65,7 +65,8 @@ func TestPlainPanel(t *testing.T) {
 				// Without the server the last word is old, and the page says so by itself.
 				tab.Allow(panelName)
 				f.gone()
-				tab.Until(`document.querySelector('main').innerText.includes('This page may be old.')`)
+				tab.Until(`document.querySelector('main').innerText.includes('Reconnecting. The last word was:')`)
+				tab.Until(`/\b00:\d\d ago$/.test(document.querySelector('.frozen .clock').innerText)`)
 				if text := visible(tab); !strings.Contains(text, "Not known") || strings.Contains(text, "Resume not confirmed\n") {
 					t.Errorf("without the server the plain page says:\n%s", text)
 				}

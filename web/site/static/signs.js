@@ -123,7 +123,8 @@
     look();
   }
   function mirror(p, hero) {
-    top.textContent = small ? 'Close the window on top' : 'Keep on top';
+    const label = small ? 'Close the window on top' : 'Keep on top';
+    if (top.textContent !== label) top.textContent = label; // what changes is looked at again
     if (!small) return;
     small.window.document.title = doc.title;
     Object.assign(small.main.dataset, {due: p.dataset.due, told: p.dataset.told});
