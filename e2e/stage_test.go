@@ -61,7 +61,8 @@ type stage struct {
 
 	upstream upstream.Options // how the companion reaches the platforms
 	identity string           // of the configuration, besides demo
-	more     string           // lines of the configuration
+	more     string           // lines of the configuration; {PORT} is the companion's
+	people   string           // who else is there, as lines of the configuration's agents
 	config   *config.Config
 	desks    map[string]*desk
 	log      *logBuffer
@@ -97,7 +98,7 @@ func newStageWith(t *testing.T, prepare func(*stage), desks ...*desk) *stage {
 		fmt.Fprintf(&agents, "  - {email: %s, role: agent, platform: %s, agent_id: %s}\n", d.email(), d.name, d.agent())
 		s.desks[d.name] = d
 	}
-	s.start(t, platforms.String(), agents.String(), environment)
+	s.start(t, platforms.String(), agents.String()+s.people, environment)
 	return s
 }
 
@@ -108,7 +109,7 @@ func (s *stage) start(t *testing.T, platforms, agents string, environment map[st
 	address := freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	text := fmt.Sprintf("listen: %s\ntls: {cert_file: %q, key_file: %q}\nstore: %q\nidentity: {demo: true%s}\n%splatforms:\n%sagents:\n%s",
-		address, cert, key, "sqlite:"+filepath.Join(t.TempDir(), "offrecord.db"), s.identity, s.more, platforms, agents)
+		address, cert, key, "sqlite:"+filepath.Join(t.TempDir(), "offrecord.db"), s.identity, strings.ReplaceAll(s.more, "{PORT}", port), platforms, agents)
 	c, err := config.Parse([]byte(text), config.Environment{
 		Getenv: func(name string) (string, bool) { v, ok := environment[name]; return v, ok },
 	})

@@ -180,6 +180,23 @@ func (tab *Tab) SetCookie(address string, c *http.Cookie) {
 	}))
 }
 
+// Cookies are what the browser would send to the address, of those that it has for the tab.
+func (tab *Tab) Cookies(address string) []*http.Cookie {
+	tab.t.Helper()
+	var cookies []*http.Cookie
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		answer, err := cdp.Call(ctx, target, network.GetCookies, network.GetCookiesParams{URLs: []string{address}})
+		if err != nil {
+			return err
+		}
+		for _, c := range answer.Cookies {
+			cookies = append(cookies, &http.Cookie{Name: c.Name, Value: c.Value, Secure: c.Secure, HttpOnly: c.HTTPOnly, Partitioned: c.PartitionKey != nil})
+		}
+		return nil
+	}))
+	return cookies
+}
+
 // Before runs a script in every page that the tab opens from now on, before the page's own.
 func (tab *Tab) Before(script string) {
 	tab.t.Helper()
