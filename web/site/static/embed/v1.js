@@ -32,7 +32,7 @@
       settle(value);
     };
     const timer = setTimeout(end(no), 1e4, status.signed_in === false ? fault('not_signed_in', 'Nobody is signed in to offrecord here. Sign in in its panel.')
-      : fault(lead ? 'timeout' : 'unavailable', 'offrecord did not answer in time. Look in its panel, and make sure yourself.'));
+      : fault(lead ? 'timeout' : 'unavailable', 'offrecord did not answer in time. Make sure yourself.'));
     waiting.set(id, [type, payload, end(yes), end(no)]);
     ensure();
     if (lead) send(lead, type, payload, id);
@@ -153,7 +153,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
   // What the page's triggers hold. Each has a name of its own in each tab, which the tab's next page goes on with, so that it
   // gives back its own hold and no other's.
   const [tab = crypto.randomUUID().slice(0, 8), ...before] = kept('sessionStorage').split(' ').filter(Boolean), holds = new Map(); // the timer of a release
-  const [, number, unit] = /^([\d.]+)(m?s)?$/.exec(set.resumeAfter) ?? [, 5];
+  const after = set.resumeAfter || '5s';
   const remember = () => kept('sessionStorage', [tab, ...holds.keys()].join(' '));
   const act = (action, name, reason) => {
     const trigger = name + '.' + tab, byWindow = () => {
@@ -169,7 +169,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
         }, 50);
       });
     };
-    if (!/^[a-z0-9][\w-]{0,40}$/.test(name)) throw fault('invalid', 'A name is short, of a-z, 0-9, - and _.');
+    if (!/^[a-z0-9][\w-]{0,40}$/.test(name)) throw fault('invalid', 'A name is of a-z, 0-9, - and _.');
     return status.window?.includes(action) ? byWindow() : ask(action, {trigger, reason}).catch(error => {
       if (error.code === 'needs_window') return byWindow();
       throw error;
@@ -190,7 +190,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
         passed = 0;
         sync();
         act('resume', name, '').catch(nothing);
-      }, number * (unit === 'ms' ? 1 : 1e3)));
+      }, parseFloat(after) * (after.endsWith('ms') ? 1 : 1e3)));
     }
   };
 
@@ -213,6 +213,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     else if (tabbed && last) { // the Tab key passes shut fields by
       const precedes = (x, y) => x.compareDocumentPosition(y) & 4, back = precedes(el, last);
       const skipped = [...shut.keys()].filter(x => back ? precedes(el, x) && precedes(x, last) : precedes(last, x) && precedes(x, el));
+      tabbed = 0;
       if (skipped[0]) want(back ? skipped.pop() : skipped[0]);
     }
   });
@@ -258,7 +259,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     }
     for (const el of now) {
       el.inert = true;
-      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause the recording', onclick: () => want(el, 1)}));
+      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause the recording', onclick: () => want(el)}));
     }
     layer?.shadowRoot.append(...[...shut.values()].filter(cover => !cover.isConnected));
     place();
@@ -276,9 +277,12 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     hold(kindOf(el), again);
     if (lead) send(lead, 'guard', {shut: true});
   };
-  on(doc, 'click', e => {
-    const {control} = e.target.closest?.('label') ?? {};
-    if (shut.has(control)) want(control, 1);
+  on(doc, 'click', ({target, clientX: x, clientY: y}) => { // a cover may be late by a moment
+    const el = [...shut.keys()].find(el => {
+      const {left, top, right, bottom} = el.getBoundingClientRect();
+      return x > left && x < right && y > top && y < bottom || el === target.closest?.('label')?.control;
+    });
+    if (el) want(el, 1);
   });
   const place = () => shut.forEach((cover, el) => {
     const {left, top, width, height} = el.getBoundingClientRect();
