@@ -110,6 +110,12 @@ type UnsupportedError struct{ What string }
 // Error implements error.
 func (e UnsupportedError) Error() string { return "recordings of this kind aren't read: " + e.What }
 
+// DamagedError is a file that is damaged before its sound, so that nothing of it can be read.
+type DamagedError struct{ What string }
+
+// Error implements error.
+func (e DamagedError) Error() string { return "the file is damaged: " + e.What }
+
 // blockBytes is about what is read at a time.
 const blockBytes = 32 << 10
 
@@ -151,8 +157,7 @@ func (s *source) Read(b []byte) (int, error) {
 // and the round numbers below it of others.
 const unknownSize = 0x7FFF0000
 
-// NewReader reads up to the first sample. The errors are ErrNotWAV, UnsupportedError, what the reader says, and words for a
-// file that is damaged before its sound.
+// NewReader reads up to the first sample. The errors are ErrNotWAV, UnsupportedError, DamagedError, and what the reader says.
 func NewReader(r io.Reader) (*Reader, error) {
 	w := &Reader{from: source{r: r}}
 	w.in = bufio.NewReaderSize(&w.from, blockBytes)
@@ -176,7 +181,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		switch id {
 		case "data":
 			if w.format == (Format{}) {
-				return nil, errors.New("the file is damaged: its sound comes before its format")
+				return nil, DamagedError{"its sound comes before its format"}
 			}
 			w.begin(int64(size), long)
 			return w, nil
@@ -187,7 +192,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		case "ds64":
 			body := make([]byte, 16)
 			if size < 16 {
-				return nil, errors.New("the file is damaged: its ds64 chunk is too short")
+				return nil, DamagedError{"its ds64 chunk is too short"}
 			}
 			if err := w.full(body); err != nil {
 				return nil, w.beforeSound(err)
@@ -215,7 +220,7 @@ func broken(err error) error { return fmt.Errorf("reading the recording: %w", er
 
 func (w *Reader) beforeSound(err error) error {
 	if w.from.err == io.EOF {
-		return errors.New("the file is damaged: it ends before its sound begins")
+		return DamagedError{"it ends before its sound begins"}
 	}
 	return broken(err)
 }
@@ -270,7 +275,7 @@ const guid = "\x00\x00\x00\x00\x10\x00\x80\x00\x00\xAA\x00\x38\x9B\x71"
 
 func (w *Reader) readFormat(size uint32) error {
 	if size < 16 || size > 1<<16 {
-		return fmt.Errorf("the file is damaged: its format takes %d bytes", size)
+		return DamagedError{fmt.Sprintf("its format takes %d bytes", size)}
 	}
 	b := make([]byte, size)
 	if err := w.full(b); err != nil {
@@ -298,7 +303,7 @@ func (w *Reader) readFormat(size uint32) error {
 	case f.Rate < 4000 || f.Rate > 192000:
 		return UnsupportedError{fmt.Sprintf("%d samples a second", f.Rate)}
 	case align != f.Align():
-		return fmt.Errorf("the file is damaged: its format says that a frame has %d bytes, and %s has %d", align, f, f.Align())
+		return DamagedError{fmt.Sprintf("its format says that a frame has %d bytes, and %s has %d", align, f, f.Align())}
 	}
 	w.format = f
 	return nil

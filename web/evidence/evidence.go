@@ -1,0 +1,68 @@
+// Package evidence proves from the recordings themselves that pauses worked, or shows where they didn't.
+//
+// It takes the pause windows from the audit log, finds the recording of each in the platform's archive, lays the log's times
+// over the tape and listens. What it says of a window is one of four words: silent, audible, no recording, not checkable; and
+// with each of them how sure that is. It claims nothing about what lies nearer to an edge than the two clocks can be told
+// apart, nothing about screen recordings, and nothing about what was said. It reads the log and never writes what happened
+// into it by itself; it deletes nothing that a supervisor didn't confirm by name.
+package evidence
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+)
+
+// Archive is a platform's archive of recordings, as far as this package needs it.
+type Archive interface {
+	// List yields the recordings that began in a stretch of the platform's time.
+	List(ctx context.Context, from, to time.Time) iter.Seq2[Recording, error]
+	// Open streams a recording from a byte on. A range that the platform can't serve is skipped to. ErrGone means that the
+	// archive lists it and doesn't have it.
+	Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error)
+	// Delete deletes a recording for good; deleting what isn't there is no error.
+	Delete(ctx context.Context, name string) error
+}
+
+// ErrGone is a recording that the archive doesn't have, or not any more.
+var ErrGone = fmt.Errorf("the recording isn't in the archive")
+
+// Recording is what an archive says of one recording.
+type Recording struct {
+	Name     string // S20071220/R2007122003163601000.wav
+	AgentID  string
+	Channel  string // the number that was called, or #virtual_outbound#, #virtual_daa#
+	Phone    string
+	Queue    string
+	Start    time.Time     // in whole seconds
+	Duration time.Duration // in whole seconds
+}
+
+// End is about when it ended.
+func (r Recording) End() time.Time { return r.Start.Add(r.Duration) }
+
+// Verdict is what the tape says of a window.
+type Verdict string
+
+// The verdicts. The other kinds of findings have Unexplained and NoPause.
+const (
+	Silent       Verdict = "silent"        // nothing that may be speech is heard in what was checked
+	Audible      Verdict = "audible"       // a leak
+	NoRecording  Verdict = "no_recording"  // the archive has none of that agent and time
+	NotCheckable Verdict = "not_checkable" // the reason says why
+	Unexplained  Verdict = "unexplained"   // a silence that no pause explains
+	NoPause      Verdict = "no_pause"      // a card field had the focus, and no pause took effect
+)
+
+// Certainty is how well a window's beginning is known: the outcome of the pause that began it.
+type Certainty string
+
+// Bounds are the earliest and the latest moment at which something took effect, by the log's clock.
+type Bounds struct {
+	Earliest time.Time `json:"earliest"`
+	Latest   time.Time `json:"latest"`
+}
+
+func (b Bounds) width() time.Duration { return b.Latest.Sub(b.Earliest) }
