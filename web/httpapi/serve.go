@@ -300,7 +300,7 @@ func (a *API) headers(w http.ResponseWriter) {
 }
 
 // permissions takes away what a browser could give a page and no page of ours asks for.
-const permissions = "accelerometer=(), bluetooth=(), browsing-topics=(), camera=(), display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), " +
+const permissions = "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), " +
 	"magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-create=(), serial=(), usb=(), xr-spatial-tracking=()"
 
 // pagePolicy is the policy of a page of ours: own scripts and styles, and where one is given the platform's origin for the

@@ -12,7 +12,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -94,14 +93,14 @@ func TestACertificateIsRenewedWithoutARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.EnableHTTP2 = true
-	server.TLS = p.config()
-	server.Config.HTTP2 = http2()
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
-	server.StartTLS()
+	network, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.NotFoundHandler(), TLSConfig: p.config(), HTTP2: http2(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	go server.ServeTLS(network, "", "") // until it is closed
 	defer server.Close()
-	address := server.Listener.Addr().String()
+	address := network.Addr().String()
 	expect := func(why string, number int64) {
 		t.Helper()
 		p.again()
