@@ -133,11 +133,15 @@ func (c *carrier) run(ctx context.Context) {
 			c.settle(verdict{outcome: recording.Failed, detail: refusal, evidence: recording.Evidence{Kind: recording.Blocked}})
 			return
 		}
+		if c.strayed(ctx) {
+			c.overtaken(false)
+			return
+		}
 	}
 	for sent := false; ; sent = true {
 		flight, rivals := c.launch()
 		if flight == nil {
-			c.overtaken(sent)
+			c.overtaken(sent || c.maybe)
 			return
 		}
 		v := c.once(ctx, began, flight)
@@ -207,7 +211,7 @@ func (c *carrier) tries(ctx context.Context) platform.Result {
 				}
 			}
 			// What nobody attends to is sent again only where it certainly did not act.
-			return (r.Retry == platform.DidNotAct || r.Retry == platform.Harmless && c.attempt.Origin != recording.Timer) && c.newest()
+			return (r.Retry == platform.DidNotAct || r.Retry == platform.Harmless && c.attempt.Origin != recording.Timer) && !c.moot()
 		}).
 		WithMaxRetries(-1).
 		WithBackoff(retryFirst, retryMost).
@@ -221,8 +225,8 @@ func (c *carrier) tries(ctx context.Context) platform.Result {
 		ReturnLastFailure().
 		Build()
 	failsafe.With(policy).WithContext(waiting).Get(func() (platform.Result, error) {
-		if last.Outcome != recording.Pending && (!c.newest() || c.tooLate()) {
-			return platform.Result{}, nil // a newer intention came while this one waited for its next try
+		if last.Outcome != recording.Pending && (c.moot() || c.strayed(ctx)) {
+			return platform.Result{}, nil // something came in between while this one waited for its next try
 		}
 		last = c.try(ctx)
 		c.line.heardOfStop(c.attempt, c.up.Server.Ability(), last)
@@ -385,8 +389,29 @@ func (c *carrier) refusal(ctx context.Context) string {
 	return ""
 }
 
-// tooLate reports whether nothing may be sent any more.
-func (c *carrier) tooLate() bool { return !c.latest.IsZero() && !time.Now().Before(c.latest) }
+// moot reports whether nothing of it may be sent any more: a newer intention came, or its latest time; or, but for a pause, the
+// call it was for is over.
+func (c *carrier) moot() bool {
+	c.line.mu.Lock()
+	defer c.line.mu.Unlock()
+	return c.over()
+}
+
+// over is moot with the line locked.
+func (c *carrier) over() bool {
+	a, _ := c.line.timeline.Attempt(c.attempt.ID)
+	return !c.line.timeline.IsNewest(a.ID) || !c.latest.IsZero() && !time.Now().Before(c.latest) || a.Settled() && !a.Action.Silences()
+}
+
+// strayed reports whether the agent isn't known to be on the call any more that an unattended resume is for.
+func (c *carrier) strayed(ctx context.Context) bool {
+	if c.attempt.Origin != recording.Timer || !c.up.Server.Ability().CallKnown {
+		return false
+	}
+	ctx, cancel := context.WithDeadline(ctx, c.latest)
+	defer cancel()
+	return c.lookUp(ctx).Call != c.attempt.Call || c.moot()
+}
 
 // newest reports whether no newer intention exists.
 func (c *carrier) newest() bool {
@@ -400,7 +425,7 @@ func (c *carrier) newest() bool {
 func (c *carrier) launch() (*flight, []*flight) {
 	c.line.mu.Lock()
 	defer c.line.mu.Unlock()
-	if !c.line.timeline.IsNewest(c.attempt.ID) || c.tooLate() {
+	if c.over() {
 		return nil, nil
 	}
 	f := &flight{id: c.attempt.ID, silences: c.attempt.Action.Silences(), done: make(chan struct{})}
@@ -409,14 +434,13 @@ func (c *carrier) launch() (*flight, []*flight) {
 	return f, rivals
 }
 
-// overtaken settles an attempt that a newer intention, or its latest time, came before; sent says that it had been sent already.
+// overtaken settles an attempt that something newer came before; sent says that it had been sent already.
 func (c *carrier) overtaken(sent bool) {
-	if !sent && c.newest() {
-		c.settle(verdict{outcome: recording.Failed, detail: "It was too late to resume unattended, so nothing was sent. Resume when no card is being read."})
-		return
-	}
 	v := verdict{outcome: recording.Superseded, detail: "A newer action came first, so this one was not carried out."}
-	if sent {
+	switch {
+	case !sent && c.attempt.Origin == recording.Timer:
+		v.detail = "Something came in between, or it was too late, so this was not carried out."
+	case sent:
 		v.detail, v.evidence = "A newer action came before its effect was known.", recording.Evidence{Kind: recording.Silence}
 	}
 	c.settle(v)

@@ -43,7 +43,8 @@ type Journal interface {
 	Note(context.Context, Note) error
 }
 
-// Note is what a journal keeps besides attempts: what was said of a call (Event is set), or that a pause was given more time.
+// Note is what a journal keeps besides attempts: what was said of a call (Event is set); or that a pause was given more time, or
+// was said to be over its time (Pause is set).
 type Note struct {
 	At       time.Time // by which it takes its place among the attempts
 	Agent    string    // the email address
@@ -57,6 +58,9 @@ type Note struct {
 	Pause string    // the attempt that opened the pause
 	Until time.Time // its new end
 	Nth   int       // which of its extensions it is
+	// Told says that the pause was said to be over its time. A dispatcher isn't the one to write that down: who keeps the alerts
+	// does.
+	Told bool
 }
 
 // Nowhere is a Journal that keeps nothing.
@@ -227,8 +231,8 @@ type entry struct {
 	// Of a pause that has a time, by the monotonic clock:
 	ends time.Time // when its own time is up; zero for never
 	due  time.Time // when the open pause's is, if this one opened it
-	// dueAt is due as the wall clock had it when it was written down; nth how often it was extended; dealt says that it was
-	// decided what becomes of it.
+	// dueAt is due as the wall clock had it when it was written down; nth how often it was extended; dealt says that somebody was
+	// told.
 	dueAt time.Time
 	nth   int
 	dealt bool

@@ -17,14 +17,15 @@ import (
 //
 //   - the account resumes by itself, and the server can;
 //   - no hold is live but those whose time is up: of all that was asked for since the pause was opened, each is a pause whose
-//     own time is up and whose fate is known. A pause asked for later, by whichever origin, prolongs nothing and forbids it; so
-//     does a resume that failed, which is a newer intention;
+//     own time was up by then and whose fate is known. A pause asked for later, by whichever origin, prolongs nothing and
+//     forbids it; so does a resume that failed, which is a newer intention;
 //   - the call is known to be the one that was paused: the platform names it, the same at the pause and just before the resume;
 //     where it names none, the CRM named it before the pause and has said nothing since;
 //   - it is less than ten seconds late;
 //   - it was written down.
 //
-// It is an attempt like any other, with an id that follows from the pause and its end: two starts can't make two of it.
+// It is an attempt like any other, with an id that follows from the pause and its end: two starts can't make two of it. What was
+// told once isn't resumed any more.
 
 const (
 	// overdueMost is how late an unattended resume may be. Later than that, nobody can say what is being spoken.
@@ -110,13 +111,13 @@ func (d *Dispatcher) measure(l *line, s *recording.Snapshot) {
 		return
 	}
 	s.ExtensionsLeft = max(0, d.options.Limit(l.agent.Platform).Extensions-e.nth)
-	if e.dealt {
-		return
-	}
 	at := e.dueAt
-	s.AutoResumeAt = &at
-	if j := d.judge(l, w, e, e.due); j.do == resume {
+	switch d.judge(l, w, e).do {
+	case resume:
 		s.AtMaxPause = recording.Resume
+		fallthrough
+	case later, alarm:
+		s.AutoResumeAt = &at
 	}
 }
 
@@ -187,17 +188,18 @@ type judgement struct {
 	up   Upstream
 }
 
-// judge applies the rules to the open pause as they would hold at a time, but for how late it is. The line is locked.
-func (d *Dispatcher) judge(l *line, w recording.Window, e *entry, at time.Time) judgement {
+// judge applies the rules to the open pause at its end, but for how late it is. Before that it says what would become of it if
+// nothing happened until then. The line is locked.
+func (d *Dispatcher) judge(l *line, w recording.Window, e *entry) judgement {
 	because := func(why string) judgement { return judgement{do: alarm, why: why} }
-	if e.dealt || at.Before(e.due) {
+	if e.dealt {
 		return judgement{}
 	}
 	if a, ok := l.timeline.Attempt(endingID(w.Pause, e.dueAt)); ok {
 		if !a.Unsent() {
 			return judgement{}
 		}
-		return because("something newer came first")
+		return because("something came in between")
 	}
 	atMax := d.options.Limit(l.agent.Platform).AtMax
 	up, ok := d.options.Upstream(l.agent.Platform)
@@ -220,11 +222,11 @@ func (d *Dispatcher) judge(l *line, w recording.Window, e *entry, at time.Time) 
 		case !a.Action.Silences(): // a failed one contradicts
 		case a.Declines():
 			return because("the customer may have declined to be recorded")
-		case x == nil || x.ends.IsZero() || x.ends.After(at):
+		case x == nil || x.ends.IsZero() || x.ends.After(e.due):
 			return because("it was paused again since")
 		case !a.Settled():
 			undecided = true
-		case a.Outcome.KeepsState():
+		case a.Unsent(), a.Outcome.KeepsState() && a.Outcome != recording.Superseded: // nothing was paused by it
 		case a.Outcome == recording.NoCall, a.Call == "", call != "" && a.Call != call:
 			return because("it isn't known that the call is the same")
 		case effectOf(a) != able.Does[recording.Pause]:
@@ -275,16 +277,22 @@ func (d *Dispatcher) arm(l *line) {
 		d.fix(l)
 	}
 	e := l.timed(w)
-	if e == nil || e.dealt || l.quiet || l.ending {
+	set := e != nil && !l.quiet && !l.ending
+	var wait time.Duration
+	if set {
+		l.watched = w.Pause
+		if wait = time.Until(e.due); wait <= 0 {
+			j := d.judge(l, w, e)
+			if set = j.do != nothing; j.do == later {
+				wait += overdueMost
+			}
+		}
+	}
+	if !set {
 		if l.alarm != nil {
 			l.alarm.Stop()
 		}
 		return
-	}
-	l.watched = w.Pause
-	wait := time.Until(e.due)
-	if wait <= 0 && d.judge(l, w, e, time.Now()).do == later {
-		wait += overdueMost
 	}
 	if l.alarm == nil {
 		l.alarm = time.AfterFunc(wait, func() { d.ring(l) })
@@ -307,14 +315,21 @@ func (d *Dispatcher) ring(l *line) {
 		l.ending = true
 		due := e.due
 		d.carrying.Go(func() { d.end(l, e, due, j) })
-	case later, nothing:
+	case later:
 		d.arm(l)
+	case nothing: // too early, or it was dealt with
+		if time.Now().Before(e.due) {
+			d.arm(l)
+		}
 	}
 }
 
 // decideEnd judges the open pause now, and raises the alert if that is what is to be done. The line is locked.
 func (d *Dispatcher) decideEnd(l *line, w recording.Window, e *entry) judgement {
-	j := d.judge(l, w, e, time.Now())
+	if time.Now().Before(e.due) {
+		return judgement{}
+	}
+	j := d.judge(l, w, e)
 	if (j.do == resume || j.do == later) && d.late(e) >= overdueMost {
 		j = judgement{do: alarm, why: "it is too late to do that unattended"}
 	}
@@ -326,11 +341,17 @@ func (d *Dispatcher) decideEnd(l *line, w recording.Window, e *entry) judgement 
 
 // overdue says that the open pause is over its time. The line is locked.
 func (d *Dispatcher) overdue(l *line, w recording.Window, e *entry, why string) {
-	e.dealt, l.alerted = true, w.Pause
+	e.dealt = true
+	d.tell(l, w, why)
+	d.publishState(l)
+}
+
+// tell raises the alert of the open pause. The line is locked.
+func (d *Dispatcher) tell(l *line, w recording.Window, why string) {
+	l.alerted = w.Pause
 	a, _ := l.timeline.Attempt(w.Pause)
 	d.options.Alert(recording.Alert{Kind: recording.AlertOverdue, Agent: l.agent.Email, Platform: l.agent.Platform, Call: a.Call, Attempt: w.Pause,
 		Text: "A pause is over its time and wasn't ended by itself, because " + why + ". Resume as soon as no card is being read."})
-	d.publishState(l)
 }
 
 // fix says that the pause which was over its time is over, or was given more. The line is locked.
@@ -389,14 +410,11 @@ func (d *Dispatcher) end(l *line, e *entry, due time.Time, j judgement) {
 		return
 	}
 	w = l.timeline.Window()
-	if l.timed(w) != e || !e.due.Equal(due) || d.judge(l, w, e, time.Now()).do != resume || d.late(e) >= overdueMost {
+	if l.timed(w) != e || !e.due.Equal(due) || d.judge(l, w, e).do != resume || d.late(e) >= overdueMost {
 		now := d.now()
-		a.Outcome, a.DecidedAt, a.Detail = recording.Superseded, &now, "Something newer came first, so the pause wasn't ended by itself."
+		a.Outcome, a.DecidedAt, a.Detail = recording.Superseded, &now, "Something came in between, or it was too late, so this was not carried out."
 	}
-	e.dealt = !a.Settled()
-	if a = d.take(l, x, a); a.Settled() {
-		e.dealt = false
-	} else {
+	if a = d.take(l, x, a); !a.Settled() {
 		d.carry(&carrier{line: l, entry: x, up: j.up, attempt: a, latest: due.Add(overdueMost)})
 	}
 }

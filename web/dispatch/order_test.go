@@ -321,6 +321,7 @@ func TestAPauseGoesThroughAnOpenBreakerAndAResumeDoesNot(t *testing.T) {
 type life struct {
 	*tape
 	book *book
+	slow time.Duration // until an attempt is written down
 	mu   sync.Mutex
 	dead bool
 }
@@ -336,7 +337,15 @@ func (l *life) Act(ctx context.Context, r platform.Request) platform.Result {
 	return l.tape.Act(ctx, r)
 }
 
-func (l *life) Begin(_ context.Context, a recording.Attempt) error    { return l.write(a) }
+func (l *life) Begin(ctx context.Context, a recording.Attempt) error {
+	select {
+	case <-time.After(l.slow):
+		return l.write(a)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (l *life) Complete(_ context.Context, a recording.Attempt) error { return l.write(a) }
 
 func (l *life) Note(_ context.Context, n dispatch.Note) error {
@@ -374,6 +383,15 @@ func (b *book) write(a recording.Attempt) {
 	b.attempts = append(b.attempts, a)
 }
 
+// told keeps that a pause was said to be over its time, as who keeps the alerts does.
+func (b *book) told(a recording.Alert) {
+	if a.Kind == recording.AlertOverdue {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.notes = append(b.notes, dispatch.Note{At: time.Now(), Agent: a.Agent, Platform: a.Platform, Pause: a.Attempt, Told: true})
+	}
+}
+
 func (b *book) read() ([]recording.Attempt, []dispatch.Note) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -388,7 +406,8 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 		duration := func(name string, most time.Duration) time.Duration {
 			return time.Duration(rapid.Int64Range(0, int64(most/time.Millisecond)).Draw(rt, name)) * time.Millisecond
 		}
-		p := &tape{reads: rapid.Bool().Draw(rt, "reads")}
+		p := &tape{reads: rapid.Bool().Draw(rt, "reads"), names: rapid.Bool().Draw(rt, "names"), call: "c1"}
+		limit := dispatch.Limit{Max: duration("limit", 12*time.Second)}
 		for range rapid.IntRange(1, 12).Draw(rt, "ways") {
 			w := way{before: duration("before", 7*time.Second), after: duration("after", 3*time.Second), fate: fate(rapid.IntRange(0, int(fates)-1).Draw(rt, "fate"))}
 			if rapid.Bool().Draw(rt, "quick") {
@@ -420,7 +439,7 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 			begin := func() (*dispatch.Dispatcher, *life) {
 				l := &life{tape: p, book: journal}
 				o := upstream(l)
-				o.Journal = l
+				o.Journal, o.Limit = l, func(string) dispatch.Limit { return limit }
 				d := dispatch.New(o)
 				attempts, notes := journal.read()
 				d.Restore(attempts, notes, func(string) (dispatch.Agent, bool) { return vera, true })

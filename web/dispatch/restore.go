@@ -70,9 +70,8 @@ func (d *Dispatcher) Restore(attempts []recording.Attempt, notes []Note, agent f
 			a, _ := l.timeline.Attempt(id)
 			d.takeUp(l, a)
 		}
-		if e := l.timed(w); e != nil {
-			a, ok := l.timeline.Attempt(endingID(w.Pause, e.dueAt))
-			e.dealt = ok && !a.Unsent()
+		if e := l.timed(w); e != nil && e.dealt {
+			d.tell(l, w, "it wasn't safe to do that unattended") // who keeps the alerts knows that it is the same one
 		}
 		if l.stamped.After(d.now()) {
 			d.options.Log.Warn("the clock was set back since the last run: what was to end then may last longer", "agent", l.agent.Email)
@@ -160,9 +159,12 @@ func (d *Dispatcher) replay(l *line, n Note) {
 		case n.Call == l.hashed:
 			l.hashed = ""
 		}
+	case l.entries[n.Pause] == nil:
+	case n.Told:
+		l.entries[n.Pause].dealt = true
 	default:
-		if e := l.entries[n.Pause]; e != nil && n.Nth > e.nth {
-			e.nth, e.dueAt = n.Nth, n.Until
+		if e := l.entries[n.Pause]; n.Nth > e.nth {
+			e.nth, e.dueAt, e.dealt = n.Nth, n.Until, false
 			e.due = time.Now().Add(d.left(n.Until, n.At))
 		}
 	}

@@ -310,6 +310,11 @@ func (j *journal) restore(ctx context.Context, d *dispatch.Dispatcher, agents []
 		case audit.Extension:
 			notes = append(notes, dispatch.Note{At: e.Time, Agent: who.Email, Platform: e.Platform.String(), Pause: e.Attempt.String(), Until: e.AutoResumeAt, Nth: int(e.Count)})
 			return
+		case audit.Alert:
+			if strings.HasPrefix(e.Detail.String(), string(recording.AlertOverdue)+" ") {
+				notes = append(notes, dispatch.Note{At: e.Time, Agent: who.Email, Platform: e.Platform.String(), Pause: e.Attempt.String(), Told: true})
+			}
+			return
 		}
 		a, ok := e.AsAttempt()
 		if !ok || !a.Settled() && began[a.ID] {
