@@ -40,10 +40,11 @@ type meter struct {
 	frame   int64 // the number of the frame being filled
 	n, want int   // samples in it
 	sum, sq int64
+	*scale
 }
 
-func newMeter(rate int) meter {
-	m := meter{rate: rate}
+func newMeter(rate int, s *scale) meter {
+	m := meter{rate: rate, scale: s}
 	m.want = m.length()
 	return m
 }
@@ -59,17 +60,13 @@ func (m *meter) add(samples []int16, levels []Level) []Level {
 	for len(samples) > 0 {
 		part := samples[:min(m.want-m.n, len(samples))]
 		samples = samples[len(part):]
-		sum, sq := m.sum, m.sq
-		for _, v := range part {
-			x := int64(v)
-			sum += x
-			sq += x * x
-		}
+		sum, sq := sums(part)
+		sum, sq = m.sum+sum, m.sq+sq
 		if m.n += len(part); m.n < m.want {
 			m.sum, m.sq = sum, sq
 			break
 		}
-		levels = append(levels, level(sum, sq, m.n))
+		levels = append(levels, m.level(sum, sq, m.n))
 		m.n, m.sum, m.sq = 0, 0, 0
 		m.frame++
 		m.want = m.length()
@@ -77,14 +74,48 @@ func (m *meter) add(samples []int16, levels []Level) []Level {
 	return levels
 }
 
+// sums are the sum of the samples and that of their squares. It is most of the work of listening, hence eight at a time.
+func sums(samples []int16) (sum, sq int64) {
+	var s, t, a, b int64
+	for ; len(samples) >= 8; samples = samples[8:] {
+		p := (*[8]int16)(samples)
+		x0, x1, x2, x3 := int64(p[0]), int64(p[1]), int64(p[2]), int64(p[3])
+		x4, x5, x6, x7 := int64(p[4]), int64(p[5]), int64(p[6]), int64(p[7])
+		s += x0 + x1 + x2 + x3
+		t += x4 + x5 + x6 + x7
+		a += x0*x0 + x1*x1 + x2*x2 + x3*x3
+		b += x4*x4 + x5*x5 + x6*x6 + x7*x7
+	}
+	for _, v := range samples {
+		x := int64(v)
+		s += x
+		a += x * x
+	}
+	return s + t, a + b
+}
+
+// scale turns powers into levels: the logarithm of the mantissa's first six bits is looked up.
+type scale [64]float64
+
+func newScale() *scale {
+	var s scale
+	for i := range s {
+		s[i] = math.Log2(1 + (float64(i)+0.5)/64)
+	}
+	return &s
+}
+
 // level is that of n samples with this sum and this sum of squares.
-func level(sum, sq int64, n int) Level {
+func (s *scale) level(sum, sq int64, n int) Level {
 	spread := sq*int64(n) - sum*sum // n² times the variance, without rounding
 	if spread <= 0 {
 		return Digital
 	}
 	const full = 1 << 30 // a square wave's power, 32768²
-	return LevelOf(10 * math.Log10(float64(spread)/(float64(n)*float64(n)*full)))
+	bits := math.Float64bits(float64(spread) / (float64(n) * float64(n) * full))
+	log := float64(int(bits>>52)-1023) + s[bits>>46&63]
+	const octave = 2 * 3.010299957 // a doubling of the power, in half decibels
+	return Level(min(max(int(255.5+octave*log), 1), 255))
 }
 
 // Levels are counted by how often each was met.

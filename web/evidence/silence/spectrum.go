@@ -16,7 +16,7 @@ type tune struct {
 	peaks          [3]uint8 // where the strongest peaks are, in steps of 31 Hz
 }
 
-func part(x float64) uint8 { return uint8(min(max(x*255, 0), 255)) }
+func part(x float32) uint8 { return uint8(min(max(x*255, 0), 255)) }
 
 const (
 	blockSize = 256 // samples of a block at 8 kHz: 32 ms
@@ -27,27 +27,44 @@ const (
 
 // ear makes tunes of one channel's samples, brought down to 8 kHz.
 type ear struct {
-	rate    int // of the samples, and
-	lower   int // of what it hears
-	phase   int
-	box, n  int // the average that is being made
-	block   [blockSize]float64
-	filled  int
-	window  *[blockSize]float64
-	twiddle *[blockSize / 2]complex128
-	work    [blockSize]complex128
-	power   [blockSize / 2]float64
+	rate   int // of the samples, and
+	lower  int // of what it hears
+	phase  int
+	box, n int // the average that is being made
+	block  [blockSize]float32
+	filled int
+	power  [blockSize / 2]float32
+	work   [half]complex64
+	*tables
 }
 
-func newEar(rate int) *ear {
-	e := &ear{rate: rate, lower: min(rate, toneRate), window: new([blockSize]float64), twiddle: new([blockSize / 2]complex128)}
-	for i := range e.window {
-		e.window[i] = 0.5 - 0.5*math.Cos(2*math.Pi*float64(i)/blockSize) // Hann
+const half = blockSize / 2
+
+// tables are what all ears share.
+type tables struct {
+	window  [blockSize]float32
+	twiddle [half / 2]complex64 // of the transform of half as many complex samples
+	parting [half]complex64     // of taking its result apart
+	order   [half]uint8
+}
+
+func newTables() *tables {
+	t := new(tables)
+	for i := range t.window {
+		t.window[i] = float32(0.5 - 0.5*math.Cos(2*math.Pi*float64(i)/blockSize)) // Hann
 	}
-	for i := range e.twiddle {
-		e.twiddle[i] = cmplx.Exp(complex(0, -2*math.Pi*float64(i)/blockSize))
+	for i := range t.twiddle {
+		t.twiddle[i] = complex64(cmplx.Exp(complex(0, -2*math.Pi*float64(i)/half)))
 	}
-	return e
+	for i := range t.parting {
+		t.parting[i] = complex64(cmplx.Exp(complex(0, -2*math.Pi*float64(i)/blockSize)))
+		t.order[i] = bits.Reverse8(uint8(i)) >> 1
+	}
+	return t
+}
+
+func newEar(rate int, t *tables) *ear {
+	return &ear{rate: rate, lower: min(rate, toneRate), tables: t}
 }
 
 // reset forgets what was heard: the next samples don't follow on the last ones.
@@ -62,7 +79,7 @@ func (e *ear) add(samples []int16, tunes []tune) []tune {
 			continue
 		}
 		e.phase -= e.rate
-		e.block[e.filled] = float64(e.box) / float64(e.n)
+		e.block[e.filled] = float32(e.box) / float32(e.n)
 		e.box, e.n = 0, 0
 		if e.filled++; e.filled == blockSize {
 			tunes = append(tunes, e.listen())
@@ -77,53 +94,45 @@ func (e *ear) add(samples []int16, tunes []tune) []tune {
 func (e *ear) hop() float64 { return hopSize / float64(e.lower) * float64(perSecond) }
 
 func (e *ear) listen() tune {
-	mean := 0.0
-	for _, v := range e.block {
-		mean += v
+	sum, sq := float32(0), float32(0)
+	for _, v := range &e.block {
+		sum += v
+		sq += v * v
 	}
-	mean /= blockSize
-	sq := 0.0
-	for i, v := range e.block {
-		sq += (v - mean) * (v - mean)
-		e.work[i] = complex((v-mean)*e.window[i], 0)
-	}
+	mean := sum / blockSize
 	t := tune{level: Digital}
-	if sq == 0 {
+	if sq -= sum * mean; sq <= 0 {
 		return t
 	}
-	t.level = LevelOf(10 * math.Log10(sq/blockSize/(1<<30)))
+	t.level = LevelOf(10 * math.Log10(float64(sq)/blockSize/(1<<30)))
 	if t.level < faint {
 		return t
 	}
-	e.transform()
-	total := 0.0
+	e.spectrum(mean)
+	total := float32(0)
 	const from = 4 // 125 Hz: below it there is hum
-	for i := range e.power {
-		re, im := real(e.work[i]), imag(e.work[i])
-		e.power[i] = re*re + im*im
-		if i >= from {
-			total += e.power[i]
-		}
+	for _, p := range e.power[from:] {
+		total += p
 	}
 	if total == 0 {
 		return t
 	}
 	left := e.power
-	sum := 0.0
-	var parts [5]float64
+	of := float32(0)
+	var parts [5]float32
 	var pitches [2]float64
 	for k := range parts {
-		best := from
-		for i := from; i < len(left)-1; i++ {
-			if left[i] > left[best] {
-				best = i
+		best, most := from, float32(-1)
+		for i, p := range left[:half-1] {
+			if p > most && i >= from {
+				best, most = i, p
 			}
 		}
-		for i := max(best-2, from); i <= min(best+2, len(left)-1); i++ { // a Hann window's main lobe
-			sum += left[i]
+		for i := max(best-2, from); i <= min(best+2, half-1); i++ { // a Hann window's main lobe
+			of += left[i]
 			left[i] = 0
 		}
-		parts[k] = sum / total
+		parts[k] = of / total
 		if k < len(t.peaks) {
 			t.peaks[k] = uint8(best)
 		}
@@ -143,8 +152,9 @@ func (e *ear) listen() tune {
 // hertz is where a peak is, between the bins (a parabola through the logarithms).
 func (e *ear) hertz(i int) float64 {
 	at := float64(i)
-	if i > 0 && i < len(e.power)-1 {
-		a, b, c := math.Log(e.power[i-1]+1e-9), math.Log(e.power[i]+1e-9), math.Log(e.power[i+1]+1e-9)
+	if i > 0 && i < half-1 {
+		log := func(i int) float64 { return math.Log(float64(e.power[i]) + 1e-9) }
+		a, b, c := log(i-1), log(i), log(i+1)
 		if bend := a - 2*b + c; bend < 0 {
 			at += 0.5 * (a - c) / bend
 		}
@@ -152,22 +162,35 @@ func (e *ear) hertz(i int) float64 {
 	return at * float64(e.lower) / blockSize
 }
 
-// transform is the discrete Fourier transform of work, in place.
-func (e *ear) transform() {
-	const shift = 64 - 8 // of 256
-	for i := range e.work {
-		if j := int(bits.Reverse64(uint64(i)) >> shift); j > i {
-			e.work[i], e.work[j] = e.work[j], e.work[i]
-		}
+// spectrum makes the power spectrum of the block: a transform of the even samples as real and the odd ones as imaginary parts,
+// taken apart afterwards.
+func (e *ear) spectrum(mean float32) {
+	w := &e.work
+	for i := range w {
+		w[e.order[i]&(half-1)] = complex((e.block[2*i]-mean)*e.window[2*i], (e.block[2*i+1]-mean)*e.window[2*i+1])
 	}
-	for half := 1; half < blockSize; half *= 2 {
-		step := blockSize / (2 * half)
-		for i := 0; i < blockSize; i += 2 * half {
-			for k := range half {
-				a, b := e.work[i+k], e.work[i+k+half]*e.twiddle[k*step]
-				e.work[i+k], e.work[i+k+half] = a+b, a-b
+	for size := 1; size < half; size *= 2 {
+		step := half / (2 * size)
+		for i := 0; i < half; i += 2 * size {
+			low, high := w[i:i+size], w[i+size:i+2*size]
+			for k, at := 0, 0; k < len(low) && k < len(high); k, at = k+1, at+step {
+				t := e.twiddle[at&(half/2-1)]
+				h := high[k]
+				re := real(h)*real(t) - imag(h)*imag(t)
+				im := real(h)*imag(t) + imag(h)*real(t)
+				l := low[k]
+				low[k], high[k] = complex(real(l)+re, imag(l)+im), complex(real(l)-re, imag(l)-im)
 			}
 		}
+	}
+	for i := range e.power {
+		a, b := w[i], w[(half-i)&(half-1)]
+		even := complex((real(a)+real(b))/2, (imag(a)-imag(b))/2)
+		odd := complex((imag(a)+imag(b))/2, (real(b)-real(a))/2)
+		t := e.parting[i]
+		re := real(even) + real(odd)*real(t) - imag(odd)*imag(t)
+		im := imag(even) + real(odd)*imag(t) + imag(odd)*real(t)
+		e.power[i] = re*re + im*im
 	}
 }
 

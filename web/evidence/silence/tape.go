@@ -144,8 +144,9 @@ type channel struct {
 
 func newListener(f wav.Format, closely []Span) *listener {
 	l := &listener{channels: make([]channel, f.Channels), segments: newSegmenter()}
+	shared, levels := newTables(), newScale()
 	for i := range l.channels {
-		l.channels[i] = channel{meter: newMeter(f.Rate), ear: newEar(f.Rate), part: 1}
+		l.channels[i] = channel{meter: newMeter(f.Rate, levels), ear: newEar(f.Rate, shared), part: 1}
 	}
 	closely = slices.Clone(closely)
 	slices.SortFunc(closely, func(a, b Span) int { return int(a.From - b.From) })

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unsafe"
 
 	"github.com/zaf/g711"
 )
@@ -117,7 +118,7 @@ type DamagedError struct{ What string }
 func (e DamagedError) Error() string { return "the file is damaged: " + e.What }
 
 // blockBytes is about what is read at a time.
-const blockBytes = 32 << 10
+const blockBytes = 128 << 10
 
 // Reader decodes one file from its beginning to its end.
 type Reader struct {
@@ -133,6 +134,9 @@ type Reader struct {
 	damage     []Damage
 	ended      bool
 
+	// What is read lies in memory as samples of 16 bits do, because most recordings have them: those of one channel are handed
+	// out as they are.
+	wide         []int16
 	raw          []byte
 	samples, out [][]int16
 	law          *[256]int16
@@ -329,7 +333,8 @@ func (w *Reader) begin(size, long int64) {
 	}
 	w.left = w.size
 	frames := blockBytes / w.format.Align()
-	w.raw = make([]byte, frames*w.format.Align())
+	w.wide = make([]int16, (frames*w.format.Align()+1)/2)
+	w.raw = unsafe.Slice((*byte)(unsafe.Pointer(&w.wide[0])), frames*w.format.Align())
 	w.samples, w.out = make([][]int16, w.format.Channels), make([][]int16, w.format.Channels)
 	for i := range w.samples {
 		w.samples[i] = make([]int16, frames)
@@ -349,6 +354,9 @@ func table(decode func(uint8) int16) *[256]int16 {
 	}
 	return &t
 }
+
+// little says that this machine's memory has the order of a WAVE file's bytes.
+var little = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // Format is what the samples are.
 func (w *Reader) Format() Format { return w.format }
@@ -447,23 +455,41 @@ func (w *Reader) after() {
 func (w *Reader) decode(raw []byte, frames int) {
 	channels := len(w.samples)
 	switch {
+	case w.law != nil && channels == 1:
+		law, out := w.law, w.samples[0][:len(raw)]
+		for i, b := range raw {
+			out[i] = law[b]
+		}
+	case w.law != nil && channels == 2 && little:
+		law, left, right := w.law, w.samples[0], w.samples[1]
+		for i, both := range w.wide[:min(frames, len(left), len(right))] {
+			left[i], right[i] = law[uint8(both)], law[uint16(both)>>8]
+		}
 	case w.law != nil:
 		law := w.law
 		for c, out := range w.samples {
 			out = out[:frames]
-			at := c
-			for i := range out {
+			for i, at := 0, c; i < len(out) && at < len(raw); i, at = i+1, at+channels {
 				out[i] = law[raw[at]]
-				at += channels
 			}
 		}
 	case w.format.Bits == 8: // unsigned
 		for c, out := range w.samples {
 			out = out[:frames]
-			at := c
-			for i := range out {
+			for i, at := 0, c; i < len(out) && at < len(raw); i, at = i+1, at+channels {
 				out[i] = (int16(raw[at]) - 128) << 8
-				at += channels
+			}
+		}
+	case w.format.Bits == 16 && little:
+		if channels == 1 {
+			w.samples[0] = w.wide
+			return
+		}
+		wide := w.wide[:frames*channels]
+		for c, out := range w.samples {
+			out = out[:frames]
+			for i, at := 0, c; i < len(out) && at < len(wide); i, at = i+1, at+channels {
+				out[i] = wide[at]
 			}
 		}
 	default: // little-endian; of more than 16 bits the upper ones
