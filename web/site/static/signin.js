@@ -38,23 +38,34 @@
   // offrecordSignIn opens the window, so it has to be called inside a press. It resolves with what the log-in answered with
   // ({access_token, token_type, expires_in}), and rejects with an Error whose message is for the person.
   //   page: the origin whose page holds this frame, if it is known
+  //   say(text): tells the person what to do
   //   code(wrong): asks the person for the code that the window shows, and resolves with it; wrong says that the last one was
   //   stop: an AbortSignal
-  window.offrecordSignIn = ({page = '', code, stop} = {}) => {
-    const base64url = bytes => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
-    const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)));
-    const w = open('about:blank', 'offrecord-login', 'popup,width=480,height=640'); // in the press: the hash takes a moment
-    if (!w) return Promise.reject(new Error('The browser blocked the small window. Allow pop-ups for this page, then press again.'));
-    let challenge;
+  const base64url = bytes => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
+  const make = () => {
+    const made = {verifier: base64url(crypto.getRandomValues(new Uint8Array(32)))};
+    made.hash = crypto.subtle.digest('SHA-256', new TextEncoder().encode(made.verifier)).then(sum => { made.challenge = base64url(sum); });
+    return made;
+  };
+  let next = make(); // before the press: the hash takes a moment, and a page that cuts the tie leaves no second one
+  window.offrecordSignIn = ({page = '', say = () => {}, code, stop} = {}) => {
+    const mine = next;
+    next = make();
+    const address = () => '/login/popup?' + new URLSearchParams({challenge: mine.challenge});
+    const w = open(mine.challenge ? address() : 'about:blank', 'offrecord-login', 'popup,width=480,height=640');
+    // Without a handle the window was blocked, or it is there and doesn't know us.
+    say(w ? 'Sign in in the small window.' : 'Sign in in the small window. If there is none, allow pop-ups for this page, then press again.');
     const hear = e => {
-      if (challenge && e.source === w && e.origin === home && e.data?.offrecord === 'whose' && e.data.challenge === challenge) {
-        w.postMessage({offrecord: 'mine', challenge, page}, home);
+      if (w && e.source === w && e.origin === home && e.data?.offrecord === 'whose' && e.data.challenge === mine.challenge) {
+        w.postMessage({offrecord: 'mine', challenge: mine.challenge, page}, home);
       }
     };
     addEventListener('message', hear);
     return (async () => {
-      challenge = base64url(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier)));
-      w.location.replace('/login/popup?' + new URLSearchParams({challenge}));
+      if (!mine.challenge) {
+        await mine.hash;
+        w?.location.replace(address());
+      }
       let typed = '', wait = 500;
       for (const until = Date.now() + 600000; Date.now() < until;) {
         await new Promise(go => setTimeout(go, wait));
@@ -62,7 +73,7 @@
         wait = Math.min(wait * 1.2, 3000);
         let answer, said;
         try {
-          answer = await post('/api/v1/login/popup', typed ? {verifier, code: typed} : {verifier});
+          answer = await post('/api/v1/login/popup', {verifier: mine.verifier, code: typed});
           said = await answer.json();
         } catch { continue; } // the network
         if (answer.status === 200) return said;

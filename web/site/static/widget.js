@@ -275,9 +275,8 @@
   async function signIn() {
     leaving?.abort();
     leaving = new AbortController();
-    say('Sign in in the small window.');
     try {
-      const {access_token} = await offrecordSignIn({page: host ? origin : '', code: typed, stop: leaving.signal});
+      const {access_token} = await offrecordSignIn({page: host ? origin : '', say, code: typed, stop: leaving.signal});
       await adopt(access_token);
     } catch (error) { say(error.message); }
   }
