@@ -1,12 +1,17 @@
 package e2e_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +22,8 @@ import (
 	"offrecord/e2e/browser"
 	"offrecord/e2e/sim/agui"
 	"offrecord/web/platform/upstream"
+	"offrecord/web/secret"
+	"offrecord/web/webhook"
 )
 
 // TestAlertsReachASupervisor has an agent's pause fail: it shows on a supervisor's open page by itself, is taken in hand by
@@ -85,6 +92,57 @@ func TestAlertsReachASupervisor(t *testing.T) {
 	}
 	if !browser.Eval[bool](tab, `window.stays === true`) {
 		t.Error("the page was loaded anew")
+	}
+}
+
+// TestREADMEsReceiver builds the README's receiver and has it take what is ours, and nothing else.
+func TestREADMEsReceiver(t *testing.T) {
+	const key, other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	source, at := block(t, "go", "standardwebhooks"), freeAddress(t)
+	if !strings.Contains(source, `"127.0.0.1:9999"`) {
+		t.Fatal("the receiver doesn't name its address")
+	}
+	dir := t.TempDir()
+	file, binary := filepath.Join(dir, "receiver.go"), filepath.Join(dir, "receiver")
+	if err := os.WriteFile(file, []byte(strings.Replace(source, "127.0.0.1:9999", at, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	commandOutput(t, nil, "go", "build", "-o", binary, file)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	receiver := exec.CommandContext(ctx, binary)
+	receiver.Env = append(os.Environ(), "WEBHOOK_KEY="+key)
+	out, err := receiver.StdoutPipe()
+	if err == nil {
+		err = receiver.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Wait()
+	defer cancel()
+	send := func(key, id string) webhook.Result {
+		t.Helper()
+		sender, err := webhook.New(&url.URL{Scheme: "http", Host: at, Path: "/"}, secret.New(key), upstream.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sender.Close()
+		return webhook.ResultOf(sender.Send(ctx, id, []byte(`{"type":"alert.raised"}`)))
+	}
+	for ctx.Err() == nil && send(key, "a.1") == webhook.Unreachable { // it is starting
+	}
+	if got := send(other, "a.2"); got != webhook.Refused {
+		t.Errorf("another's message: %s", got)
+	}
+	if got := send(key, "a.3"); got != webhook.Delivered {
+		t.Errorf("ours: %s", got)
+	}
+	lines := bufio.NewScanner(out)
+	for _, want := range []string{`a.1 {"type":"alert.raised"}`, `a.3 {"type":"alert.raised"}`} {
+		if !lines.Scan() || lines.Text() != want {
+			t.Errorf("it printed %q, not %q", lines.Text(), want)
+		}
 	}
 }
 

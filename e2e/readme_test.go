@@ -151,13 +151,13 @@ func TestREADMEKnowsWhatHasNoEffect(t *testing.T) {
 	const account = "\nplatforms: [{name: x, kind: 8x8, base_url: https://vcc-na4.8x8.com, tenant: x, action_token: \"${X}\", %s}]\nagents: [{email: x@acme.example, platform: x}]\n"
 	samples := map[string]string{
 		"spool": "store: sqlite:x.db\nspool: x", "retention": "store: sqlite:x.db\nretention: 8760h", "audit": "store: sqlite:x.db\naudit: {hash_identifiers: true}",
-		"alerts": "alerts: {webhook: https://alerts.example.com, secret: \"${X}\"}", "embed_origins": "embed_origins: [https://crm.example.com]",
-		"max_pause": "max_pause: 3m", "on_max_pause": "max_pause: 3m, on_max_pause: alert", "max_extensions": "max_pause: 3m, max_extensions: 1",
+		"embed_origins": "embed_origins: [https://crm.example.com]",
+		"max_pause":     "max_pause: 3m", "on_max_pause": "max_pause: 3m, on_max_pause: alert", "max_extensions": "max_pause: 3m, max_extensions: 1",
 		"data_token_file": "data_token: \"${X}\"", "data_tenant": "data_tenant: y",
 	}
 	for key, sample := range samples {
 		top, platform := sample, "routes: [server]"
-		if !slices.Contains([]string{"spool", "retention", "audit", "alerts", "embed_origins"}, key) {
+		if !slices.Contains([]string{"spool", "retention", "audit", "embed_origins"}, key) {
 			top, platform = "", sample
 		}
 		text := "listen: 127.0.0.1:0\nidentity: {demo: true}\n" + top + fmt.Sprintf(account, platform)
