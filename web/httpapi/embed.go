@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,6 +41,9 @@ func (a *API) widgetPage(w http.ResponseWriter, r *request) error {
 		}
 	} else if r.principal.Email != "" {
 		page.Notice = "You are signed in as " + r.principal.Email + ", and you have no recording of your own here."
+	}
+	if page.Panel == "" { // who signs in here gets the panel in this very page, whose policy can't change
+		platform = strings.Join(slices.Compact(slices.Sorted(maps.Values(a.origin))), " ")
 	}
 	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin") // a page with Cross-Origin-Embedder-Policy may frame it, too
 	return a.page(w, http.StatusOK, platform, page)
