@@ -20,6 +20,7 @@ import (
 	"offrecord/web/dispatch"
 	"offrecord/web/httpapi"
 	"offrecord/web/identity"
+	"offrecord/web/secret"
 )
 
 // journal is the audit log as the dispatcher and the handlers need it.
@@ -57,11 +58,7 @@ const (
 func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now func() time.Time, sinks ...audit.Sink) (*journal, error) {
 	_, err := os.Stat(c.Audit.SigningKeyFile)
 	isNew := errors.Is(err, fs.ErrNotExist)
-	name := "offrecord"
-	if !c.PublicURL.IsZero() {
-		name = c.PublicURL.Hostname()
-	}
-	key, err := audit.LoadKey(c.Audit.SigningKeyFile, name)
+	key, err := signingKey(c)
 	if err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
@@ -97,6 +94,30 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger, now fu
 		sayHealth(log, s) // OnStatus heard of it, but perhaps before this log was looked at
 	}
 	return j, nil
+}
+
+// signingKey is the log's key, made if there is none.
+func signingKey(c *config.Config) (secret.String, error) {
+	name := "offrecord"
+	if !c.PublicURL.IsZero() {
+		name = c.PublicURL.Hostname()
+	}
+	return audit.LoadKey(c.Audit.SigningKeyFile, name)
+}
+
+// Note writes records into the log of a configuration from outside its server, which may be running. It fails without a store.
+func Note(ctx context.Context, c *config.Config, records ...audit.Record) error {
+	if c.StoreFile == "" {
+		return errors.New("the configuration has no store, so there is no log to write it into: add store: sqlite:offrecord.db")
+	}
+	key, err := signingKey(c)
+	if err != nil {
+		return fmt.Errorf("opening the audit log: %w", err)
+	}
+	if f, err := os.OpenFile(c.StoreFile, os.O_RDWR|os.O_CREATE, 0o600); err == nil { // for its owner alone, as the server makes it
+		f.Close()
+	}
+	return audit.Note(ctx, audit.Config{Store: c.StoreFile, Key: key, HashIdentifiers: c.Audit.HashIdentifiers}, records...)
 }
 
 // hold keeps a second server from the same log, which would take up the same attempts. It ends with the process.
