@@ -209,26 +209,29 @@ func (m *Main) follow() {
 	m.running.Go(func() { refreshWith(ctx, m.alerts, m.dispatcher) })
 }
 
-// refreshWith has the panels told of every change. What comes at once is told once.
+// refreshApart is the least time between two refreshes: a panel that gets more than it reads is cut off.
+const refreshApart = 100 * time.Millisecond
+
+// refreshWith has the panels told when an agent's alerts change. What comes at once is told once.
 func refreshWith(ctx context.Context, alerts *alert.Alerts, d *dispatch.Dispatcher) {
+	changes, stop := alerts.Watch()
+	defer func() { stop() }()
+	pending, resting := false, (<-chan time.Time)(nil)
 	for {
-		changes, stop := alerts.Watch()
-		for open := true; open; {
-			select {
-			case _, open = <-changes: // closed if it fell behind
-			case <-ctx.Done():
-				stop()
-				return
+		select {
+		case a, ok := <-changes:
+			if !ok { // it fell behind, so anything may have changed
+				changes, stop = alerts.Watch()
 			}
-			for more := true; more; {
-				select {
-				case _, ok := <-changes:
-					more, open = ok, open && ok
-				default:
-					more = false
-				}
-			}
+			pending = pending || !ok || a.Agent != ""
+		case <-resting:
+			resting = nil
+		case <-ctx.Done():
+			return
+		}
+		if pending && resting == nil {
 			d.Refresh()
+			pending, resting = false, time.After(refreshApart)
 		}
 	}
 }

@@ -30,7 +30,8 @@
       }
     } catch (status) {
       if (status === 401 || status === 403) location.reload(); // the log-in ended: the server says what to do
-      else lost();
+      lost();
+      soon(5000);
     } finally { fetching = false; }
   }
 
@@ -71,15 +72,24 @@
     addEventListener(type, () => setTimeout(() => { down = false; if (stale) refresh(); }, 60), type !== 'blur');
   }
 
-  // One event seldom comes alone. The server's beat comes each five seconds: a stream that is silent for longer is dead.
-  let soon;
+  // One event seldom comes alone, and in a storm of them a person reads no faster.
+  let planned, drawnAt = 0;
+  function soon(after) {
+    planned ??= setTimeout(() => {
+      planned = null;
+      drawnAt = Date.now();
+      refresh();
+    }, after);
+  }
+
+  // The server's beat comes each five seconds: a stream that is silent for longer is dead.
   function listen() {
     source?.close();
     heardAt = Date.now();
     source = new EventSource('/api/v1/events');
     source.onopen = () => { heardAt = Date.now(); doc.body.dataset.live = ''; refresh(); };
     source.addEventListener('beat', () => { heardAt = Date.now(); });
-    source.addEventListener('alert', () => { clearTimeout(soon); soon = setTimeout(refresh, 100); });
+    source.addEventListener('alert', () => soon(Math.max(100, drawnAt + 1000 - Date.now())));
     source.onerror = () => {
       delete doc.body.dataset.live;
       lost();
