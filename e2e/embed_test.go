@@ -245,3 +245,281 @@ func TestFocusPauses(t *testing.T) {
 		})
 	}
 }
+
+// What a page does to its own fields, and what becomes of a page, ends no hold that isn't its own.
+func TestHoldsOfPages(t *testing.T) {
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+	tab := b.Tab(t)
+	const quick = "resume-after=200ms&panel=float"
+
+	// Drawn anew under the hands: the focus comes back, and nothing is asked for.
+	frame := o.open(t, tab, "/app?"+quick+"&pause-path=/app/pay")
+	browser.Eval[bool](tab, `(larch.go('/app/pay'), true)`)
+	o.awaitTape(t, false, "the pause of the payment step")
+	tab.Click("textbox", "Card number")
+	frame.Until(`document.querySelectorAll('.attempt.confirmed').length >= 2`) // the field holds, too
+	before, _ := o.asked()
+	for range 3 {
+		browser.Eval[bool](tab, `(larch.again(), true)`)
+	}
+	keys(tab, "4111")
+	tab.Until(`document.activeElement.id === 'number' && document.activeElement.value === '4111'`)
+	// The step is left: both of its holds go, one after the other.
+	browser.Eval[bool](tab, `(larch.go('/app/thanks'), true)`)
+	o.awaitTape(t, true, "the resume after the payment step")
+	if pauses, _ := o.asked(); pauses != before {
+		t.Errorf("drawing anew asked for %d pauses", pauses-before)
+	}
+
+	// The form loads the next page. That goes on with the tab's hold, and gives it back.
+	frame = o.open(t, tab, "/checkout?"+quick)
+	frame.WaitState("recording")
+	tab.Click("textbox", "Card number")
+	o.awaitTape(t, false, "the pause of the checkout")
+	keys(tab, "4111\r")
+	tab.Until(`location.pathname === '/done'`)
+	o.awaitTape(t, true, "the resume by the next page")
+
+	// Two tabs: the one that is left doesn't end what the other holds. A tab that is gone ends nothing.
+	other := b.Tab(t)
+	o.open(t, tab, "/checkout?"+quick)
+	frame = o.open(t, other, "/checkout?"+quick)
+	tab.Click("textbox", "Card number")
+	o.awaitTape(t, false, "the pause of the first tab")
+	other.Click("textbox", "Card number")
+	frame.Until(`[...document.querySelectorAll('.attempt')].filter(a => a.classList.contains('confirmed')).length >= 2`)
+	other.Click("textbox", "Note")
+	frame.Wait(`.attempt.superseded`)
+	if o.recording() {
+		t.Error("a tab ended the other's hold")
+	}
+	tab.Open("about:blank")
+	other.Click("textbox", "Card number")
+	other.Click("textbox", "Note")
+	frame.Until(`document.querySelectorAll('.attempt.superseded').length >= 2`)
+	if o.recording() {
+		t.Error("a page that is gone ended its hold")
+	}
+}
+
+// A payment company's frame counts by its having the focus, and the guard shuts it as a whole.
+func TestPaymentFrame(t *testing.T) {
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	tab := b.Tab(t)
+	o.open(t, tab, "/hosted?guard&resume-after=200ms")
+	tab.Frame(o.pay + "/frame").Before(watchInput)
+	tab.Until(`document.querySelector('.payment').inert`)
+	x, y := middle(tab, `document.querySelector('.payment')`)
+	tab.Do(chromedp.MouseClickXY(x, y))
+	tab.Until(`!document.querySelector('.payment').inert && document.activeElement.name === 'payment-card'`)
+	if o.recording() {
+		t.Error("the frame is open, and the tape runs")
+	}
+	click(tab, "#note")
+	o.awaitTape(t, true, "the resume after the frame")
+
+	o.open(t, tab, "/hosted?resume-after=200ms") // without the guard
+	x, y = middle(tab, `document.querySelector('.payment')`)
+	tab.Do(chromedp.MouseClickXY(x, y-50)) // its card number
+	o.awaitTape(t, false, "the pause of a focused frame")
+	click(tab, "#note")
+	o.awaitTape(t, true, "the resume after it")
+}
+
+// Nothing of offrecord's reads what is in a field: whoever asks for a value is found by the script that it asks from.
+func TestValuesAreNeverRead(t *testing.T) {
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+	tab := b.Tab(t)
+	tab.Before(watchInput + `
+	const reads = window.reads = [];
+	const note = what => { const stack = new Error().stack; if (stack.includes('/embed/v1.js')) reads.push(what + ' ' + stack); };
+	const watch = (of, name) => {
+		const was = Object.getOwnPropertyDescriptor(of, name);
+		if (was.get) Object.defineProperty(of, name, {...was, get() { if (!this.closest?.('offrecord-panel,offrecord-guard') && this.localName !== 'button') note(name); return was.get.call(this); }});
+		else Object.defineProperty(of, name, {...was, value(...args) { note(name); return was.value.apply(this, args); }});
+	};
+	for (const of of [HTMLInputElement, HTMLTextAreaElement, HTMLSelectElement]) watch(of.prototype, 'value');
+	for (const name of ['valueAsNumber', 'valueAsDate', 'files', 'selectionStart', 'selectionEnd', 'list']) watch(HTMLInputElement.prototype, name);
+	watch(Node.prototype, 'textContent'); watch(Element.prototype, 'innerHTML'); watch(Element.prototype, 'outerHTML'); watch(HTMLElement.prototype, 'innerText');
+	watch(InputEvent.prototype, 'data'); watch(InputEvent.prototype, 'dataTransfer'); watch(KeyboardEvent.prototype, 'key'); watch(KeyboardEvent.prototype, 'code'); watch(KeyboardEvent.prototype, 'keyCode'); watch(ClipboardEvent.prototype, 'clipboardData');
+	watch(Document.prototype, 'getSelection');
+	const Form = window.FormData; window.FormData = class extends Form { constructor(...a) { note('FormData'); super(...a); } };
+	const get = HTMLFormElement.prototype, elements = Object.getOwnPropertyDescriptor(get, 'elements'); Object.defineProperty(get, 'elements', {...elements, get() { note('elements'); return elements.get.call(this); }});
+ `)
+	o.open(t, tab, "/checkout?guard&resume-after=200ms")
+	click(tab, "#number")
+	tab.Until(`document.activeElement.id === 'number' && !document.activeElement.inert`)
+	keys(tab, "4111111111111111"+kb.Tab+"0130"+kb.Tab+"123"+kb.Tab)
+	o.awaitTape(t, true, "the resume")
+	tab.Until(`document.getElementById('number').inert`)
+	if reads := browser.Eval[[]string](tab, `window.reads`); len(reads) > 0 {
+		t.Errorf("%d reads: %.600s", len(reads), reads[0])
+	}
+	if n := browser.Eval[int](tab, `window.typed.length`); n < 23 {
+		t.Errorf("only %d digits were typed, so little was watched", n)
+	}
+}
+
+// What the page's own script can ask for, what it is told, and that nothing stays of it.
+func TestTheInterface(t *testing.T) {
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+	tab := b.Tab(t)
+	tab.Allow(`status of 400.*/api/v1/calls`)             // asked for on purpose
+	o.open(t, tab, "/checkout?panel=none&pause-on=.none") // the loader adds a pill
+	type told struct {
+		State, Outcome string
+		Confirmed      bool
+	}
+	browser.Eval[bool](tab, `(window.heard = [], document.addEventListener('offrecord:change', e => heard.push(e.detail)), window.seen = [], offrecord('on', 'change', window.fn = d => seen.push(d)), true)`)
+	if got := browser.Eval[told](tab, `offrecord('pause', {reason: 'card'})`); got != (told{"paused", "confirmed", true}) {
+		t.Errorf("pause: %+v", got)
+	}
+	o.awaitTape(t, false, "the pause from code")
+	if got := browser.Eval[told](tab, `offrecord('resume')`); got != (told{"recording", "confirmed", true}) {
+		t.Errorf("resume: %+v", got)
+	}
+	tab.Until(`heard.at(-1)?.state === 'recording' && heard.some(d => d.state === 'paused' && d.confirmed && d.at > 0) && seen.length === heard.length`)
+	if got := browser.Eval[told](tab, `offrecord('resume')`); got.Outcome != "superseded" {
+		t.Errorf("a resume of nothing: %+v", got)
+	}
+	for call, want := range map[string]string{
+		`offrecord('toggle')`: "invalid", `offrecord('pause', {name: 'No Name'})`: "invalid", `offrecord('call', {call: 'x', event: 'begun'})`: "invalid",
+	} {
+		if got := browser.Eval[string](tab, call+`.then(() => 'no error', error => error instanceof Error && error.message ? error.code : 'no Error')`); got != want {
+			t.Errorf("%s: %s, want %s", call, got, want)
+		}
+	}
+	browser.Eval[bool](tab, `offrecord('call', {call: 'c-1', event: 'started'}).then(() => true)`)
+	if got := browser.Eval[string](tab, `offrecord('ready').then(r => r.state)`); got != "unknown" { // of a new call nothing is known
+		t.Errorf("ready: %s", got)
+	}
+	browser.Eval[bool](tab, `(offrecord('off', 'change', fn), true)`)
+
+	// Twice is once.
+	browser.Eval[bool](tab, `(window.first = offrecord, true)`)
+	const include = `new Promise(done => { const s = document.createElement('script'); s.src = '%s/embed/v1.js'; s.onload = () => done(true); document.head.append(s); })`
+	browser.Eval[bool](tab, fmt.Sprintf(include, o.url))
+	if !browser.Eval[bool](tab, `offrecord === first && document.querySelectorAll('offrecord-panel').length === 1`) {
+		t.Error("a second inclusion did something")
+	}
+	browser.Eval[bool](tab, `offrecord('destroy').then(() => true)`)
+	if got := browser.Eval[string](tab, `[typeof offrecord, document.querySelectorAll('offrecord-panel,offrecord-guard').length, frames.length].join()`); got != "undefined,0,0" {
+		t.Errorf("after destroy: %s", got)
+	}
+
+	// The page as it was, with guard and triggers.
+	o.open(t, tab, "/checkout?guard")
+	tab.Until(`document.getElementById('number').inert`)
+	browser.Eval[bool](tab, `offrecord('destroy').then(() => true)`)
+	after := browser.Eval[string](tab, `document.body.outerHTML.replace(/ data-recording="\w*"/, '').replace(/<aside.*?<.aside>\n/s, '')`)
+	tab.Open(o.crm + "/checkout?guard&plain")
+	if bare := browser.Eval[string](tab, `document.body.outerHTML.replace('&amp;plain=', '')`); bare != after {
+		t.Errorf("destroy left the page otherwise:\n%s\nit was\n%s", after, bare)
+	}
+	// And it can come back.
+	o.open(t, tab, "/checkout?guard")
+	browser.Eval[bool](tab, `offrecord('destroy').then(() => true)`)
+	browser.Eval[bool](tab, fmt.Sprintf(include, o.url))
+	if got := browser.Eval[string](tab, `offrecord('ready').then(() => 'ready')`); got != "ready" {
+		t.Errorf("after it came back: %s", got)
+	}
+}
+
+// Who signs in without the CRM's word does so in a window of its own.
+func TestSignInByWindow(t *testing.T) {
+	for _, world := range browser.Worlds() {
+		t.Run(world.String(), func(t *testing.T) {
+			o := newOffice(t, byServer, false)
+			b := browser.Launch(t, o.net, world)
+			tab := b.Tab(t)
+			tab.Open(o.crm + "/checkout")
+			frame := tab.Frame(o.url + "/widget")
+			frame.Until(`document.querySelector('[data-widget=in]') && window.offrecordSignIn`)
+			var window *browser.Tab
+			popup := tab.Popup(func() { clickIn(tab, frame, "[data-widget=in]") })
+			window = popup.Tab()
+			window.Click("button", o.d.email()+" "+o.d.name)
+			window.Wait(`form[action="/login/popup/confirm"] button[type=submit]`)
+			browser.Eval[bool](window, `(document.querySelector('form[action="/login/popup/confirm"] button[type=submit]').click(), true)`)
+			frame.Wait(`html[data-program=running]`)
+			popup.WaitClosed()
+			tab.Click("textbox", "Card number")
+			o.awaitTape(t, false, "the pause after signing in")
+			// The next page of the CRM begins signed in.
+			frame = o.open(t, tab, "/checkout")
+			if got := frame.Text(".whose .agent"); got != o.d.email() {
+				t.Errorf("the next page's panel is %s's", got)
+			}
+		})
+	}
+}
+
+// A page that may not frame the panel gets nothing of it, nor does a frame beside it.
+func TestHostilePages(t *testing.T) {
+	o := newOffice(t, byServer, true)
+	evil := o.net.Serve(t, "evil.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `<!doctype html><title>evil</title><link rel=icon href="data:,"><script>window.got = []; addEventListener('message', e => got.push(e.data));</script>
+<script src="%s/embed/v1.js" data-pause-on="input"></script><offrecord-panel></offrecord-panel><input id=number>
+<iframe id=raw src="%[1]s/widget?origin=%[2]s"></iframe>`, o.url, o.crm)
+	})).URL
+	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+	tab := b.Tab(t)
+	tab.Allow(`frame-ancestors|Framing|frame because`)
+	o.open(t, tab, "/checkout?guard&resume-after=200ms") // the agent is signed in, in this browser
+	hostile := b.Tab(t)
+	hostile.Allow(`frame-ancestors|Framing|frame because|postMessage`)
+	hostile.Open(evil)
+	hostile.WaitMessage("frame-ancestors")
+	browser.Eval[bool](hostile, `(document.querySelector('input').focus(), Array.from({length: frames.length}, (_, i) => frames[i]).forEach((f, i) => { for (const type of ['hello', 'pause', 'resume']) f.postMessage({source: 'offrecord', v: 1, id: 'x' + i + type, type, payload: {trigger: 'field', theme: {}}}, '*'); }), true)`)
+	if got := browser.Eval[string](hostile, `offrecord('pause').then(() => 'paused', error => error.code)`); got != "unavailable" {
+		t.Errorf("a page that may not frame the panel was answered %s", got)
+	}
+	if got := browser.Eval[int](hostile, `got.length`); got != 0 {
+		t.Errorf("it heard %d messages", got)
+	}
+
+	// A frame in the CRM's own page, which may not speak for the panel nor to it.
+	tab = b.Tab(t)
+	o.open(t, tab, "/hosted?guard")
+	payment := tab.Frame(o.pay + "/frame")
+	browser.Eval[bool](payment, `(() => {
+		const forged = (type, payload) => ({source: 'offrecord', v: 1, id: crypto.randomUUID(), type, payload});
+		parent.postMessage(forged('status', {state: 'paused', outcome: 'confirmed', action: 'pause', live: true, held: 1, signed_in: true}), '*');
+		parent.postMessage(forged('pass', {}), '*');
+		for (let i = 0; i < parent.frames.length; i++) for (const type of ['pause', 'resume', 'identify', 'call']) {
+			parent.frames[i].postMessage(forged(type, {trigger: 'field', token: 'x', call: 'x', event: 'ended'}), '*');
+		}
+		return true;
+	})()`)
+	// What was sent before is heard before what follows.
+	browser.Eval[string](tab, `offrecord('ready').then(r => r.state)`)
+	if !browser.Eval[bool](tab, `document.querySelector('.payment').inert`) {
+		t.Error("a frame opened the guard")
+	}
+	if p, r := o.asked(); p != 0 || r != 0 {
+		t.Errorf("the platform was asked to pause %d times and to resume %d times", p, r)
+	}
+}
+
+// A page in a sandboxed frame works with the flags that the README names.
+func TestSandboxedPage(t *testing.T) {
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+	tab := b.Tab(t)
+	tab.Open(o.crm + "/sandboxed?guard&resume-after=200ms")
+	frame := tab.Frame(o.url + "/widget")
+	frame.Wait(`html[data-program=running]`)
+	frame.Until(`document.querySelector('.readiness:not(.checking)')`)
+	inner := `document.querySelector('iframe').contentDocument`
+	left := browser.Eval[[]float64](tab, `(r => [r.x, r.y])(document.querySelector('iframe').getBoundingClientRect())`)
+	x, y := middle(tab, inner+`.getElementById('number')`)
+	tab.Do(chromedp.MouseClickXY(left[0]+x, left[1]+y))
+	tab.Until(inner + `.activeElement.id === 'number' && !` + inner + `.activeElement.inert`)
+	if o.recording() {
+		t.Error("the field is open, and the tape runs")
+	}
+}

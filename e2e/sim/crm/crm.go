@@ -57,7 +57,7 @@ type CRM struct {
 // New sets it up.
 func New(config Config) *CRM {
 	c := &CRM{config: config, mux: http.NewServeMux(), pages: template.Must(template.ParseFS(files, "page/*.html"))}
-	for _, name := range []string{"checkout", "app", "hosted", "done"} {
+	for _, name := range []string{"checkout", "app", "hosted", "done", "sandboxed"} {
 		c.mux.HandleFunc("GET /"+name, c.page(name))
 	}
 	c.mux.HandleFunc("GET /app/{step}", c.page("app"))
@@ -112,7 +112,7 @@ type view struct {
 	Set map[string]string
 	// Panel is where the panel is: inline, float, or none for what the loader adds by itself.
 	Panel string
-	Query string
+	Query template.URL
 	// Plain leaves offrecord out, to compare the page with.
 	Plain bool
 }
@@ -122,7 +122,7 @@ var settings = []string{"pause-on", "pause-frame", "pause-path", "pause-submit",
 
 func (c *CRM) page(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v := view{Config: c.config, Agent: c.agent(r), Set: map[string]string{}, Panel: "inline", Query: r.URL.RawQuery, Plain: r.URL.Query().Has("plain")}
+		v := view{Config: c.config, Agent: c.agent(r), Set: map[string]string{}, Panel: "inline", Query: template.URL(r.URL.Query().Encode()), Plain: r.URL.Query().Has("plain")}
 		switch name {
 		case "checkout", "done", "app":
 			v.Set["pause-on"] = `[autocomplete^="cc-"]`
@@ -143,7 +143,7 @@ func (c *CRM) page(name string) http.HandlerFunc {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		policy(w, "script-src 'self' "+c.config.Offrecord+"; frame-src "+c.config.Offrecord+" "+c.config.Payment+"; frame-ancestors 'none'")
+		policy(w, "script-src 'self' "+c.config.Offrecord+"; frame-src 'self' "+c.config.Offrecord+" "+c.config.Payment+"; frame-ancestors 'self'")
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		body.WriteTo(w)
 	}

@@ -31,7 +31,7 @@
       waiting.delete(id);
       settle(value);
     };
-    const timer = setTimeout(end(no), 1e4, status.signed_in === false ? fault('not_signed_in', 'Nobody is signed in to offrecord here. Sign in in its panel.')
+    const timer = setTimeout(end(no), 1e4, status.signed_in === false ? fault('not_signed_in', 'Nobody is signed in to offrecord. Sign in there.')
       : fault(lead ? 'timeout' : 'unavailable', 'offrecord did not answer in time. Make sure yourself.'));
     waiting.set(id, [type, payload, end(yes), end(no)]);
     ensure();
@@ -70,10 +70,10 @@
   });
 
   // The element: in its place, or as a pill that can be moved, by hand and by the arrow keys, and remembers where.
-  const words = {recording: '● Recording', pausing: '◌ Pausing…', paused: '❚❚ Paused', resuming: '◌ Resuming…', stopped: '■ Stopped', declined: '⊘ Declined', idle: '– No call'};
+  const words = {recording: '● Recording', pausing: '◌ Pausing…', paused: '❚❚ Paused', resuming: '◌ Resuming…', stopped: '■ Stopped', declined: '■ Declined', idle: 'No call'};
   const join = el => {
     const pill = make('button', {type: 'button', textContent: 'offrecord', ariaExpanded: false}), around = make('div', {ariaLive: 'polite'});
-    const frame = make('iframe', {title: 'offrecord: pause the recording', allow: 'autoplay; storage-access',
+    const frame = make('iframe', {title: 'offrecord: pause the recording', allow: 'autoplay',
       src: `${origin}/widget?` + new URLSearchParams({origin: location.origin, platform: set.platform ?? ''})});
     around.append(pill);
     draw(el.shadowRoot ?? el.attachShadow({mode: 'open'}), `:host{display:block;width:var(--offrecord-width,100%);max-width:100%}
@@ -206,11 +206,14 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     }
   };
   let tabbed, wanted, passed, layer;
-  on(doc, 'keydown pointerdown', e => { tabbed = e.key === 'Tab'; });
+  on(doc, 'keydown', () => { // which key it was is nobody's business here
+    tabbed = 1;
+    setTimeout(() => { tabbed = 0; });
+  });
   on(doc, 'focusin', e => {
     const [el] = e.composedPath(), last = e.relatedTarget, kind = kindOf(el);
     if (kind) hold(kind);
-    else if (tabbed && last) { // the Tab key passes shut fields by
+    else if (tabbed && last) { // the Tab key moves the focus in its own task, and passes shut fields by
       const precedes = (x, y) => x.compareDocumentPosition(y) & 4, back = precedes(el, last);
       const skipped = [...shut.keys()].filter(x => back ? precedes(el, x) && precedes(x, last) : precedes(last, x) && precedes(x, el));
       tabbed = 0;
@@ -259,14 +262,14 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     }
     for (const el of now) {
       el.inert = true;
-      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause the recording', onclick: () => want(el)}));
+      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause the recording'}));
     }
     layer?.shadowRoot.append(...[...shut.values()].filter(cover => !cover.isConnected));
     place();
     if (wanted && !shut.has(wanted)) {
       const el = wanted;
       wanted = 0;
-      if (el.isConnected) el.focus();
+      el.focus();
       if (lead) send(lead, 'guard', {});
     }
   };
@@ -277,12 +280,12 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     hold(kindOf(el), again);
     if (lead) send(lead, 'guard', {shut: true});
   };
-  on(doc, 'click', ({target, clientX: x, clientY: y}) => { // a cover may be late by a moment
-    const el = [...shut.keys()].find(el => {
-      const {left, top, right, bottom} = el.getBoundingClientRect();
-      return x > left && x < right && y > top && y < bottom || el === target.closest?.('label')?.control;
+  on(doc, 'click', e => {
+    const [target] = e.composedPath(), found = [...shut].find(([el, cover]) => {
+      const {left, top, right, bottom} = el.getBoundingClientRect(), {clientX: x, clientY: y} = e; // its cover may be late by a moment
+      return x > left && x < right && y > top && y < bottom || cover === target || el === target.closest?.('label')?.control;
     });
-    if (el) want(el, 1);
+    if (found) want(found[0], 1);
   });
   const place = () => shut.forEach((cover, el) => {
     const {left, top, width, height} = el.getBoundingClientRect();
@@ -313,10 +316,10 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
       wanted = 0;
       sync();
       layer?.remove();
-      Panel.join = Panel.leave = 0;
+      Panel.join = Panel.leave = nothing;
       elements().forEach(leave);
       ours?.remove();
-      waiting.forEach(([,,, no]) => no(fault('destroyed', 'offrecord was taken out of this page.')));
+      waiting.forEach(([,,, no]) => no(fault('destroyed', 'offrecord was taken out.')));
       delete win.offrecord;
     },
   };
