@@ -29,10 +29,12 @@ const (
 )
 
 type commands struct {
-	Serve   serve         `cmd:"" help:"Run the server."`
-	Check   check         `cmd:"" help:"Check a configuration, and each credential as far as that touches no recording."`
-	Audit   auditCommands `cmd:"" help:"Verify and export the log of what was asked for, done and refused."`
-	Version version       `cmd:"" help:"Print the version."`
+	Serve       serve               `cmd:"" help:"Run the server."`
+	Check       check               `cmd:"" help:"Check a configuration, and each credential as far as that touches no recording."`
+	Audit       auditCommands       `cmd:"" help:"Verify and export the log of what was asked for, done and refused."`
+	Recordings  recordingsCommands  `cmd:"" help:"List, fetch and delete 8x8's call recordings."`
+	Transcripts transcriptsCommands `cmd:"" help:"List, show, search and delete 8x8's chat transcripts."`
+	Version     version             `cmd:"" help:"Print the version."`
 }
 
 type serve struct {
@@ -77,14 +79,14 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) (status 
 		return usage
 	}
 	switch chosen := command.Selected().Target.Interface().(type) {
-	case serve:
+	case interface {
+		run(ctx context.Context, out, complaints io.Writer) int
+	}:
 		return chosen.run(ctx, out, complaints)
-	case check:
-		return chosen.run(ctx, out, complaints)
-	case auditVerify:
-		return chosen.run(ctx, out, complaints)
-	case auditExport:
-		return chosen.run(ctx, out, complaints)
+	case interface { // asks before it goes on
+		ask(ctx context.Context, in io.Reader, out, complaints io.Writer) int
+	}:
+		return chosen.ask(ctx, os.Stdin, out, complaints)
 	default:
 		fmt.Fprintln(out, "offrecord", buildVersion())
 		return good

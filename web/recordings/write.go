@@ -81,7 +81,7 @@ func (l *Writer) add(fields []field) error {
 	case CSV:
 		row := make([]string, len(fields))
 		for i, f := range fields {
-			row[i] = cell(f.flat())
+			row[i] = Cell(f.flat())
 		}
 		l.keep(l.csv.Write(row))
 	case JSON:
@@ -206,8 +206,8 @@ func (f field) flat() string {
 	return f.text
 }
 
-// cell keeps a spreadsheet from taking a text for a formula (OWASP, "CSV Injection"). A phone number keeps its plus.
-func cell(s string) string {
+// Cell keeps a spreadsheet from taking a text for a formula (OWASP, "CSV Injection"). A phone number keeps its plus.
+func Cell(s string) string {
 	if s == "" || !strings.ContainsRune("=+-@\t\r", rune(s[0])) {
 		return s
 	}
