@@ -73,10 +73,13 @@
   }
 
   // One event seldom comes alone, and in a storm of them a person reads no faster.
-  let planned, drawnAt = 0;
+  let planned, due = Infinity, drawnAt = 0;
   function soon(after) {
-    planned ??= setTimeout(() => {
-      planned = null;
+    if (Date.now() + after >= due) return;
+    clearTimeout(planned);
+    due = Date.now() + after;
+    planned = setTimeout(() => {
+      due = Infinity;
       drawnAt = Date.now();
       refresh();
     }, after);
