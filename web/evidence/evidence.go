@@ -31,13 +31,13 @@ var ErrGone = fmt.Errorf("the recording isn't in the archive")
 
 // Recording is what an archive says of one recording.
 type Recording struct {
-	Name     string // S20071220/R2007122003163601000.wav
-	AgentID  string
-	Channel  string // the number that was called, or #virtual_outbound#, #virtual_daa#
-	Phone    string
-	Queue    string
-	Start    time.Time     // in whole seconds
-	Duration time.Duration // in whole seconds
+	Name     string        `json:"name"` // S20071220/R2007122003163601000.wav
+	AgentID  string        `json:"agent_id"`
+	Channel  string        `json:"channel,omitempty"` // the number that was called, or #virtual_outbound#, #virtual_daa#
+	Phone    string        `json:"phone,omitempty"`
+	Queue    string        `json:"queue,omitempty"`
+	Start    time.Time     `json:"start"`    // in whole seconds
+	Duration time.Duration `json:"duration"` // in whole seconds
 }
 
 // End is about when it ended.
@@ -55,9 +55,6 @@ const (
 	Unexplained  Verdict = "unexplained"   // a silence that no pause explains
 	NoPause      Verdict = "no_pause"      // a card field had the focus, and no pause took effect
 )
-
-// Certainty is how well a window's beginning is known: the outcome of the pause that began it.
-type Certainty string
 
 // Bounds are the earliest and the latest moment at which something took effect, by the log's clock.
 type Bounds struct {

@@ -18,6 +18,7 @@ type hearing struct {
 	placed    []placed
 	tape      *silence.Tape
 	err       error // why it couldn't be listened to
+	lasting   bool  // and that looking again won't help
 	alignment Alignment
 	findings  []Finding // of each window
 }

@@ -83,11 +83,13 @@ func judge(t *silence.Tape, p placed, a Alignment) Finding {
 		if !p.open {
 			s.To = p.to.least + shift
 		}
+		s.From = max(s.From, 0)
 		return s
 	}
 	length := claim(a.middle()).Length()
 	f.Window = claim(a.middle())
 	f.Checked = silence.Span{From: claim(a.Most).From + guard, To: claim(a.Least).To - guard}
+	f.Checked.From = max(f.Checked.From, guard) // a pause that began before the recording
 	if p.open {
 		f.Checked.To = end - guard
 	}
@@ -103,10 +105,6 @@ func judge(t *silence.Tape, p placed, a Alignment) Finding {
 	case f.Checked.To > end && cut:
 		f.Reason = fmt.Sprintf("The recording is damaged (%s), and what can be read ends within the pause.", damage(t.Damage))
 		f.Checked.To = end
-		return f
-	case f.Window.From < -a.width()/2:
-		f.Checked = silence.Span{}
-		f.Reason = "The pause began before the recording did."
 		return f
 	}
 	f.Checked.To = min(f.Checked.To, end)

@@ -106,8 +106,12 @@ func (w *world) newCall(n uint64, began time.Time) *call {
 		c.scene.Pauses = append(c.scene.Pauses, p)
 		if fill != truth.Music && fill != truth.None && r.IntN(4) == 0 {
 			length := time.Duration(leakLengths[r.IntN(len(leakLengths))]) * time.Millisecond
-			if room := p.To - p.From - length; room > 0 {
-				l := truth.Leak{At: p.From + time.Duration(r.Int64N(int64(room))), For: length, Level: floor + 12 + 15*r.Float64(), Channel: r.IntN(f.Channels)}
+			leakAt := p.From + time.Duration(r.Float64()*float64(p.To-p.From-length))
+			if beep := leakAt.Truncate(2 * time.Second); fill == truth.Beeps && length < 1500*time.Millisecond {
+				leakAt = beep + 300*time.Millisecond + time.Duration(r.Float64()*float64(1600*time.Millisecond-length)) // between two beeps
+			}
+			if leakAt >= p.From && leakAt+length <= p.To {
+				l := truth.Leak{At: leakAt, For: length, Level: floor + 12 + 15*r.Float64(), Channel: r.IntN(f.Channels)}
 				if r.IntN(8) == 0 && length >= 200*time.Millisecond {
 					l.Keys = strings.Repeat("4539148803", 2)
 				}
@@ -244,6 +248,7 @@ func (w *world) judge(s *score) {
 				}
 				continue
 			}
+			const near = 100 * time.Millisecond // a tone that is cut into may be heard with it
 			l := leaks[0]
 			leak := silence.Span{From: l.At, To: l.At + l.For}
 			ms := int(l.For.Milliseconds())
@@ -253,7 +258,7 @@ func (w *world) judge(s *score) {
 				hit := f.Floating
 				for _, x := range f.Leaks() {
 					s.sounds++
-					if x.Overlap(leak).Length() == 0 && !f.Floating {
+					if leak.From-x.To > near || x.From-leak.To > near && !f.Floating {
 						s.falseSounds++
 						what("a sound that isn't there, the leak is from %v for %v", l.At, l.For)
 					} else {
@@ -339,9 +344,15 @@ func audible(sp truth.Span, pauses []truth.Pause) (parts []truth.Span) {
 // TestGroundTruth holds the verdicts against recordings of which everything is known. OFFRECORD_TRUTH_WORLDS makes it longer,
 // OFFRECORD_TRUTH_SEED chooses the first seed.
 func TestGroundTruth(t *testing.T) {
-	worlds, seed := number("OFFRECORD_TRUTH_WORLDS", 56), number("OFFRECORD_TRUTH_SEED", int(rand.Uint32N(1<<30)))
+	worlds, seed := number("OFFRECORD_TRUTH_WORLDS", 0), number("OFFRECORD_TRUTH_SEED", int(rand.Uint32N(1<<30)))
+	const leastClean = 1000
 	total := newScore()
 	var mu sync.Mutex
+	enough := func(i int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return worlds > 0 && i >= worlds || worlds == 0 && total.clean >= leastClean
+	}
 	next := make(chan int)
 	var working sync.WaitGroup
 	for range runtime.NumCPU() {
@@ -357,7 +368,7 @@ func TestGroundTruth(t *testing.T) {
 			}
 		})
 	}
-	for i := range worlds {
+	for i := 0; !enough(i); i++ {
 		next <- i
 	}
 	close(next)
@@ -390,9 +401,6 @@ func TestGroundTruth(t *testing.T) {
 	// The others are short, and so near to a natural silence that it may be theirs.
 	if total.failedFound*100 < 80*total.failed {
 		t.Errorf("of %d pauses without effect %d were called audible", total.failed, total.failedFound)
-	}
-	if total.clean < 1000 && os.Getenv("OFFRECORD_TRUTH_WORLDS") == "" {
-		t.Errorf("%d clean windows, expected 1000", total.clean)
 	}
 }
 
