@@ -108,9 +108,9 @@ func click(tab *browser.Tab, selector string) {
 // panelFrame is the panel's frame in a page of the CRM.
 const panelFrame = `document.querySelector('offrecord-panel').shadowRoot.querySelector('iframe')`
 
-// clickIn clicks with the mouse on an element of the panel's frame.
+// clickIn clicks with the mouse on an element of the panel's frame. The page isn't scrolled for it: browsers ignore clicks into
+// a foreign frame that has just moved.
 func clickIn(tab, frame *browser.Tab, selector string) {
-	browser.Eval[bool](tab, `(`+panelFrame+`.scrollIntoView({block: 'start', behavior: 'instant'}), true)`)
 	left := browser.Eval[[]float64](tab, `(r => [r.x, r.y])(`+panelFrame+`.getBoundingClientRect())`)
 	x, y := middle(frame, `document.querySelector('`+selector+`')`)
 	tab.Do(chromedp.MouseClickXY(left[0]+x, left[1]+y))
