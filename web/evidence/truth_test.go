@@ -258,7 +258,7 @@ func (w *world) judge(s *score) {
 				hit := f.Floating
 				for _, x := range f.Leaks() {
 					s.sounds++
-					if leak.From-x.To > near || x.From-leak.To > near && !f.Floating {
+					if (leak.From-x.To > near || x.From-leak.To > near) && !f.Floating {
 						s.falseSounds++
 						what("a sound that isn't there, the leak is from %v for %v", l.At, l.For)
 					} else {
