@@ -57,7 +57,12 @@ func main() {
 // exit is what kong ends with; it is caught in run.
 type exit int
 
-func run(ctx context.Context, args []string, out, complaints io.Writer) (status int) {
+func run(ctx context.Context, args []string, out, complaints io.Writer) int {
+	return runWith(ctx, args, os.Stdin, out, complaints)
+}
+
+// runWith is run with what is typed.
+func runWith(ctx context.Context, args []string, in io.Reader, out, complaints io.Writer) (status int) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			e, ok := cause.(exit)
@@ -86,7 +91,7 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) (status 
 	case interface { // asks before it goes on
 		ask(ctx context.Context, in io.Reader, out, complaints io.Writer) int
 	}:
-		return chosen.ask(ctx, os.Stdin, out, complaints)
+		return chosen.ask(ctx, in, out, complaints)
 	default:
 		fmt.Fprintln(out, "offrecord", buildVersion())
 		return good

@@ -445,31 +445,37 @@ func (d recordingsDelete) ask(ctx context.Context, in io.Reader, out, complaints
 	defer a.Close()
 	victims := make([]victim, len(names))
 	for i, name := range names {
-		victims[i] = victim{name: name, what: "recording"}
+		victims[i] = victim{name: name, what: "recording", held: "the recording"}
 		if r, err := a.Recording(ctx, name); err == nil {
 			victims[i].agent = r.AgentID
 			victims[i].about = fmt.Sprintf("%s, %s, %s, agent %s, number %s", shown(r.Start), r.Duration, r.Type(), r.AgentID, r.PhoneNumber)
 		}
 	}
-	return a.delete(ctx, victims, d.deleting, in, out, complaints, a.DeleteRecording, func(ctx context.Context, name string) (bool, error) {
+	return a.delete(ctx, victims, d.deleting, in, out, complaints, a.DeleteRecording, func(ctx context.Context, name string) (bool, string, error) {
 		_, err := a.Recording(ctx, name)
 		if errors.Is(err, recordings.ErrNotFound) {
-			return true, nil
+			return true, "", nil
 		}
-		return false, err
+		return false, "", err
 	})
 }
 
 // victim is what is to be deleted.
 type victim struct {
 	name, what, agent string
+	held              string // what is deleted of it, with its article
 	about             string // for who is asked; empty if nothing could be found out
 }
 
+// The calls of a deletion: do asks for it, and gone looks whether it is, and what remains that nothing can be done about.
+type (
+	doDelete func(ctx context.Context, name string) (recordings.Deletion, error)
+	lookGone func(ctx context.Context, name string) (gone bool, remains string, err error)
+)
+
 // delete deletes what was asked for: after it said what, was told to, and has written it down. What came of it is written down,
-// too. gone looks whether it is.
-func (a *archive) delete(ctx context.Context, victims []victim, d deleting, in io.Reader, out, complaints io.Writer,
-	do func(context.Context, string) (recordings.Deletion, error), gone func(context.Context, string) (bool, error)) int {
+// too.
+func (a *archive) delete(ctx context.Context, victims []victim, d deleting, in io.Reader, out, complaints io.Writer, do doDelete, gone lookGone) int {
 	what := victims[0].what + "s"
 	if len(victims) == 1 {
 		what = victims[0].what
@@ -499,23 +505,27 @@ func (a *archive) delete(ctx context.Context, victims []victim, d deleting, in i
 	defer p.end()
 	status, run := good, uuid.NewString()
 	for _, v := range victims {
-		outcome, err := a.deleteOne(ctx, v, d.Reason, run, do, gone)
+		ended, err := a.deleteOne(ctx, v, d.Reason, run, do, gone)
+		name := printable(v.name)
 		switch {
 		case errors.Is(err, errNotNoted):
 			return failed(complaints, err) // and nothing more is deleted
 		case err != nil:
-			fmt.Fprintf(out, "failed   %s\n", printable(v.name))
+			fmt.Fprintf(out, "failed   %s\n", name)
 			status = failed(complaints, err)
 			if errors.Is(err, recordings.ErrDenied) || ctx.Err() != nil {
 				return status
 			}
-		case outcome == recording.NotFound:
-			fmt.Fprintf(out, "missing  %s\n", printable(v.name))
+		case ended.outcome == recording.NotFound:
+			fmt.Fprintf(out, "missing  %s\n", name)
 			status = finding
-		case outcome == recording.Confirmed:
-			fmt.Fprintf(out, "deleted  %s\n", printable(v.name))
+		case ended.remains != "":
+			fmt.Fprintf(out, "deleted  %s: %s\n", name, printable(ended.remains))
+			status = finding
+		case ended.outcome == recording.Confirmed:
+			fmt.Fprintf(out, "deleted  %s\n", name)
 		default:
-			fmt.Fprintf(out, "accepted %s: 8x8 took it, and couldn't be asked whether it is gone\n", printable(v.name))
+			fmt.Fprintf(out, "accepted %s: 8x8 took it, and couldn't be asked whether it is gone\n", name)
 		}
 		p.add(1)
 	}
@@ -524,52 +534,62 @@ func (a *archive) delete(ctx context.Context, victims []victim, d deleting, in i
 
 var errNotNoted = errors.New("it couldn't be written down, so no more is deleted")
 
+// ending is what came of a deletion.
+type ending struct {
+	outcome recording.Outcome
+	detail  string // a sentence for the log
+	remains string
+}
+
 // deleteOne writes down that one is to be deleted, deletes it, looks whether it is gone, and writes that down.
-func (a *archive) deleteOne(ctx context.Context, v victim, reason, run string, do func(context.Context, string) (recordings.Deletion, error),
-	gone func(context.Context, string) (bool, error)) (outcome recording.Outcome, err error) {
+func (a *archive) deleteOne(ctx context.Context, v victim, reason, run string, do doDelete, gone lookGone) (ending, error) {
 	note := a.note(v, reason, run)
-	note.Detail = audit.NewText("The " + v.what + " is to be deleted.")
+	note.Detail = audit.NewText("To be deleted: " + v.held + ".")
 	if err := server.Note(ctx, a.config, note); err != nil {
-		return "", fmt.Errorf("%s: %w: %w", v.name, errNotNoted, err)
+		return ending{}, fmt.Errorf("%s: %w: %w", v.name, errNotNoted, err)
 	}
 	said, err := do(ctx, v.name)
-	var failed *recordings.Error
-	switch {
-	case errors.As(err, &failed):
-		note.PlatformStatus = audit.NewText("HTTP " + strconv.Itoa(failed.Status))
-		switch {
-		case errors.Is(err, recordings.ErrDenied):
-			note.Outcome, note.Detail = recording.Denied, audit.NewText("8x8 refused the data token, nothing was deleted.")
-		case failed.Sent && (failed.Status == 0 || failed.Status >= 500):
-			note.Outcome, note.Detail = recording.Unknown, audit.NewText("It isn't known whether the "+v.what+" was deleted.")
-		default:
-			note.Outcome, note.Detail = recording.Failed, audit.NewText("8x8 refused it, nothing was deleted.")
-		}
-		if failed.Status == 0 {
-			note.PlatformStatus = audit.Text{}
-		}
-	case err != nil:
-		note.Outcome, note.Detail = recording.Failed, audit.NewText("Nothing was sent, nothing was deleted.")
-	case said == recordings.Missing:
-		note.Outcome, note.Detail = recording.NotFound, audit.NewText("8x8 has no such "+v.what+".")
-	default:
-		note.Outcome, note.Detail = recording.Accepted, audit.NewText("8x8 says that the "+v.what+" was deleted.")
-		switch isGone, lookErr := gone(ctx, v.name); {
-		case lookErr != nil: // what 8x8 said is all that is known
-		case isGone:
-			note.Outcome, note.Detail = recording.Confirmed, audit.NewText("The "+v.what+" was deleted, and 8x8 lists it no more.")
-		default:
-			note.Outcome, note.Detail = recording.Failed, audit.NewText("8x8 says that the "+v.what+" was deleted, and still has it.")
-			err = fmt.Errorf("%s: 8x8 says that it was deleted, and still has it: look in 8x8's own screen", v.name)
-		}
+	end, err := judge(ctx, v, said, err, gone)
+	note.Outcome, note.Detail = end.outcome, audit.NewText(end.detail)
+	var answered *recordings.Error
+	if errors.As(err, &answered) && answered.Status != 0 {
+		note.PlatformStatus = audit.NewText("HTTP " + strconv.Itoa(answered.Status))
 	}
 	// What was done is written down also if somebody has lost patience meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if noteErr := server.Note(ctx, a.config, note); noteErr != nil {
-		return note.Outcome, fmt.Errorf("%s: what came of it: %w: %w", v.name, errNotNoted, errors.Join(noteErr, err))
+		return end, fmt.Errorf("%s: what came of it: %w: %w", v.name, errNotNoted, errors.Join(noteErr, err))
 	}
-	return note.Outcome, err
+	return end, err
+}
+
+// judge tells what came of a deletion from what 8x8 said, and from what it has now.
+func judge(ctx context.Context, v victim, said recordings.Deletion, err error, gone lookGone) (ending, error) {
+	var answered *recordings.Error
+	switch {
+	case errors.Is(err, recordings.ErrDenied):
+		return ending{outcome: recording.Denied, detail: "8x8 refused the data token, nothing was deleted."}, err
+	case errors.As(err, &answered) && answered.Sent && (answered.Status == 0 || answered.Status >= 500):
+		return ending{outcome: recording.Unknown, detail: "It isn't known whether it was deleted: " + v.held + "."}, err
+	case err != nil:
+		return ending{outcome: recording.Failed, detail: "Nothing was deleted."}, err
+	case said == recordings.Missing:
+		return ending{outcome: recording.NotFound, detail: "8x8 has no such " + v.what + "."}, nil
+	}
+	isGone, remains, err := gone(ctx, v.name)
+	switch {
+	case err != nil:
+		return ending{outcome: recording.Accepted, detail: "8x8 says that it was deleted: " + v.held + "."}, nil
+	case !isGone:
+		return ending{outcome: recording.Failed, detail: "8x8 says that it was deleted, and still has it: " + v.held + "."},
+			fmt.Errorf("%s: 8x8 says that it was deleted, and still has it: look in 8x8's own screen", v.name)
+	}
+	end := ending{outcome: recording.Confirmed, detail: "Deleted, and seen to be gone: " + v.held + ".", remains: remains}
+	if remains != "" {
+		end.detail += " But " + remains + "."
+	}
+	return end, nil
 }
 
 // note is the record of a deletion by who runs the command, without what became of it.

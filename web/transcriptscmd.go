@@ -104,8 +104,9 @@ func printConversation(out io.Writer, t recordings.Transcript) error {
 	for _, m := range t.Metadata {
 		line(printable(m.Name), m.Value)
 	}
+	fmt.Fprintln(w)
 	for _, m := range t.Messages {
-		fmt.Fprintf(w, "\n%s %s: %s\n", m.Time.Format("15:04:05"), who(m.From), printable(m.Text))
+		fmt.Fprintf(w, "%s %s: %s\n", m.Time.Format("15:04:05"), who(m.From), printable(m.Text))
 		if m.Translation != "" {
 			fmt.Fprintf(w, "         (%s) %s\n", printable(m.TranslatedLanguage), printable(m.Translation))
 		}
@@ -139,33 +140,38 @@ func (d transcriptsDelete) ask(ctx context.Context, in io.Reader, out, complaint
 func (a *archive) deleteTranscripts(ctx context.Context, guids []string, d deleting, in io.Reader, out, complaints io.Writer) int {
 	victims, before := make([]victim, len(guids)), map[string]recordings.Transcript{}
 	for i, guid := range guids {
-		victims[i] = victim{name: guid, what: "transcript"}
+		victims[i] = victim{name: guid, what: "transcript", held: "the transcript's messages"}
 		if t, err := a.Transcript(ctx, guid); err == nil {
 			before[guid] = t
 			victims[i].agent = t.AgentID
 			victims[i].about = fmt.Sprintf("%s, agent %s, contact %s, %d messages", shown(t.Start), t.AgentID, t.Masked().ContactName, len(t.Messages))
 		}
 	}
-	return a.delete(ctx, victims, d, in, out, complaints, a.DeleteTranscript, func(ctx context.Context, guid string) (bool, error) {
+	return a.delete(ctx, victims, d, in, out, complaints, a.DeleteTranscript, func(ctx context.Context, guid string) (bool, string, error) {
 		was, known := before[guid]
 		if !known {
-			return false, errors.New("what it held isn't known")
+			return false, "", errors.New("what it held isn't known")
 		}
 		is, err := a.Transcript(ctx, guid)
 		if errors.Is(err, recordings.ErrNotFound) {
-			return true, nil
+			return true, "", nil
 		}
 		if err != nil {
-			return false, err
+			return false, "", err
 		}
 		for _, m := range is.Messages { // all but a dummy is to be gone
 			for _, old := range was.Messages {
 				if m == old && (len(is.Messages) > 1 || len(was.Messages) == 1) {
-					return false, nil
+					return false, "", nil
 				}
 			}
 		}
-		return true, nil
+		for _, n := range is.CardNumbers() {
+			if n.Doubt == "" {
+				return true, "its metadata still holds " + n.Masked + ", which 8x8 has no call to delete", nil
+			}
+		}
+		return true, "", nil
 	})
 }
 
