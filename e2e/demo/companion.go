@@ -40,12 +40,14 @@ platforms:
     base_url: {{.Workspace}}
     tenant: {{.Tenant}}
     action_token_file: action-token
+    data_token_file: data-token
     routes: [session]
   - name: acme-server # the same tenant, by the server
     kind: 8x8
     base_url: {{.Workspace}}
     tenant: {{.Tenant}}
     action_token_file: action-token
+    data_token_file: data-token
     routes: [server]
   - name: emea
     kind: vonage
@@ -81,7 +83,7 @@ func writeConfig(dir string, port int, panel string, platform func(string) strin
 	config := filepath.Join(dir, "offrecord.yaml")
 	problems := []error{os.WriteFile(config, text.Bytes(), 0o600)}
 	for name, secret := range map[string]string{
-		"action-token": p.workspace.ActionToken(), "vonage-secret": p.vonage.ClientSecret(), "cxone-secret": p.cxone.AccessKeySecret(),
+		"action-token": p.workspace.ActionToken(), "data-token": p.archive.DataToken(), "vonage-secret": p.vonage.ClientSecret(), "cxone-secret": p.cxone.AccessKeySecret(),
 	} {
 		problems = append(problems, os.WriteFile(filepath.Join(dir, name), []byte(secret+"\n"), 0o600))
 	}

@@ -122,7 +122,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 
 	fmt.Fprintf(stdout, "panel %s/\nagent-workspace %s/\nvonage %s/\ncxone %s/\n",
 		panel(panelName), platform(workspaceName), platform(vonageName), platform(cxoneName))
-	io.WriteString(stderr, hint)
+	fmt.Fprintf(stderr, hint, config)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -143,7 +143,9 @@ Put a platform and the panel side by side, log in to both as the same agent, and
   Vera   Vonage, and Nico on NICE CXone: by the server, confirmed by the platform's status. Their pages lead to
          a panel under a name of its own, so that all of them can be open in one browser.
 
-` + supervisor + ` is a supervisor. Ctrl-C ends it all.
+` + supervisor + ` is a supervisor. For offrecord's commands, the configuration is
+%s
+Ctrl-C ends it all.
 `
 
 func address(name string, port int) string {

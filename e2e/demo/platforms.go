@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"offrecord/e2e/sim/agui"
+	"offrecord/e2e/sim/archive"
 	"offrecord/e2e/sim/center"
 	"offrecord/e2e/sim/cxone"
 	"offrecord/e2e/sim/vonage"
@@ -31,6 +32,7 @@ const (
 // platforms are the simulated platforms. They share a listener, and each answers to its own name.
 type platforms struct {
 	workspace *agui.Simulator
+	archive   *archive.Archive // of the workspace's calls
 	vonage    *vonage.Simulator
 	cxone     *cxone.Simulator
 }
@@ -39,9 +41,11 @@ type platforms struct {
 // makes the address of the panel under a name; a browser has one session for each name, so that the page of a platform leads
 // to a panel of its own agent's.
 func newPlatforms(panel func(name string) string) platforms {
+	kept := archive.New(archive.Config{Tenant: tenant, Agents: []string{bill.ID, becky.ID}, Recordings: 300, Transcripts: 60})
 	p := platforms{
+		archive: kept,
 		workspace: agui.New(agui.Config{Tenant: tenant, Agents: []agui.Agent{bill, becky}, PlainLoopback: true, CallAtLogin: true,
-			PanelURL: panel(panelName) + "/"}),
+			Archive: kept, PanelURL: panel(panelName) + "/"}),
 		vonage: vonage.New(vonage.Config{Account: account, ClientID: clientID, Agents: []center.Agent{vera}, PanelURL: panel("vera."+panelName) + "/"}),
 		cxone:  cxone.New(cxone.Config{AccessKeyID: accessKeyID, Agents: []center.Agent{nico}, PanelURL: panel("nico."+panelName) + "/"}),
 	}
@@ -62,6 +66,7 @@ func (p platforms) handler() http.Handler {
 // Close ends what hangs at a platform.
 func (p platforms) Close() {
 	p.workspace.Close()
+	p.archive.Close()
 	p.vonage.Close()
 	p.cxone.Close()
 }
