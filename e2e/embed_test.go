@@ -472,6 +472,7 @@ func TestHostilePages(t *testing.T) {
 	o.open(t, tab, "/checkout?guard&resume-after=200ms") // the agent is signed in, in this browser
 	hostile := b.Tab(t)
 	hostile.Allow(`frame-ancestors|Framing|frame because|postMessage`)
+	hostile.Before(`{ const timer = setTimeout; window.setTimeout = (fn, ms, ...args) => timer(fn, Math.min(ms, 500), ...args); }`) // its patience is short
 	hostile.Open(evil)
 	hostile.WaitMessage("frame-ancestors")
 	browser.Eval[bool](hostile, `(document.querySelector('input').focus(), Array.from({length: frames.length}, (_, i) => frames[i]).forEach((f, i) => { for (const type of ['hello', 'pause', 'resume']) f.postMessage({source: 'offrecord', v: 1, id: 'x' + i + type, type, payload: {trigger: 'field', theme: {}}}, '*'); }), true)`)
@@ -522,4 +523,68 @@ func TestSandboxedPage(t *testing.T) {
 	if o.recording() {
 		t.Error("the field is open, and the tape runs")
 	}
+}
+
+// By the browser's own cookie: in a hidden frame where that carries it, else in the window that opens in the person's own event.
+// Nothing is confirmed there, so the administrator says what is good enough.
+func TestTriggersByCookie(t *testing.T) {
+	t.Run("a frame", func(t *testing.T) {
+		o := newOffice(t, byCookie, true)
+		b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+		o.d.signIn(t, b.Tab(t))
+		tab := b.Tab(t)
+		allowPlatformNoise(tab)
+		o.open(t, tab, "/checkout?guard=sent&resume-after=200ms")
+		click(tab, "#number")
+		tab.Until(`document.activeElement.id === 'number' && !document.activeElement.inert`)
+		if o.recording() {
+			t.Error("the field is open, and the tape runs")
+		}
+		click(tab, "#note")
+		o.awaitTape(t, true, "the resume")
+
+		// Where "sent" isn't good enough, nothing opens but by the way past, which is written down.
+		frame := o.open(t, tab, "/checkout?guard&resume-after=200ms")
+		click(tab, "#number")
+		o.awaitTape(t, false, "the pause")
+		frame.Until(`!document.querySelector('.guard').hidden`)
+		if !browser.Eval[bool](tab, `document.getElementById('number').inert`) {
+			t.Error("a pause of which nobody knows opened the guard")
+		}
+		clickIn(tab, frame, "[data-widget=pass]")
+		frame.Until(`document.activeElement.name === 'reason'`)
+		browser.Eval[bool](frame, `(document.querySelector('.guard form').elements.reason.value = 'the line is bad', document.querySelector('.guard form').requestSubmit(), true)`)
+		tab.Until(`document.activeElement.id === 'number' && !document.activeElement.inert`)
+	})
+	t.Run("a window", func(t *testing.T) {
+		o := newOffice(t, byCookie, true)
+		b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+		o.d.signIn(t, b.Tab(t))
+		o.logIn(t, b.Tab(t), o.d) // the window is a page of our own
+		tab := b.Tab(t)
+		tab.Before(watchInput)
+		allowPlatformNoise(tab)
+		o.open(t, tab, "/checkout?guard=accepted&resume-after=200ms")
+		// Without a person's event the browser opens no window: it is failed, and the field stays shut.
+		browser.Eval[string](tab, `offrecord('ready').then(r => r.state)`)
+		if got := browser.Eval[string](tab, `offrecord('pause').then(r => r.outcome, e => e.code)`); got != "failed" {
+			t.Errorf("without an event the pause is %s", got)
+		}
+		if p, _ := o.asked(); p != 0 || !browser.Eval[bool](tab, `document.getElementById('number').inert`) {
+			t.Error("a pause that wasn't sent opened the guard")
+		}
+		popup := tab.Popup(func() { click(tab, "#number") })
+		popup.WaitClosed()
+		tab.Until(`document.activeElement.id === 'number' && !document.activeElement.inert`)
+		if o.recording() {
+			t.Error("the field is open, and the tape runs")
+		}
+		keys(tab, "4111")
+		tab.Until(`window.typed?.length === 4`)
+		for _, r := range o.d.controls() {
+			if r.Via() != agui.ViaWindow {
+				t.Errorf("the platform was reached by %s", r.Via())
+			}
+		}
+	})
 }
