@@ -458,6 +458,80 @@ func TestAFailingStore(t *testing.T) {
 	})
 }
 
+// A store that hangs holds up nobody who raises, and the webhook for a moment only.
+func TestAHangingStore(t *testing.T) {
+	inTime(t, func(t *testing.T, db *sql.DB) {
+		p := new(post)
+		s := opened(t, db, func(o *Options) { o.Post = p.take })
+		synctest.Wait()
+		only, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		s.Raise(failed)
+		s.Settle(recording.Alert{Kind: recording.AlertLog})
+		if open := s.Unacknowledged("bill@acme.example"); len(open) != 1 || time.Since(began) != 0 {
+			t.Errorf("%+v after %v", open, time.Since(began))
+		}
+		time.Sleep(2 * writeTime)
+		synctest.Wait()
+		if p.took() != "raised" || p.at[0].Sub(began) > writeTime {
+			t.Errorf("told %q after %v", p.took(), p.at)
+		}
+		only.Close()
+		s.Close()
+		var n int
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM alert`).Scan(&n); err != nil || n != 1 {
+			t.Errorf("%d kept, %v", n, err)
+		}
+	})
+}
+
+func TestManyAtOnce(t *testing.T) {
+	db := database(t, filepath.Join(t.TempDir(), "data.db"))
+	defer db.Close()
+	p := new(post)
+	s := opened(t, db, func(o *Options) { o.Post = p.take })
+	watched, stop := s.Watch()
+	defer stop()
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 25 {
+				a := recording.Alert{Kind: recording.AlertFailed, Agent: fmt.Sprint(i), Attempt: fmt.Sprint(i, " ", j), Text: "x"}
+				s.Raise(a)
+				s.Raise(a)
+				switch open := s.Unacknowledged(a.Agent); j % 3 {
+				case 0:
+					if _, err := s.Ack(t.Context(), open[len(open)-1].ID, "sam@acme.example"); err != nil {
+						t.Error(err)
+					}
+				case 1:
+					s.Settle(a)
+				}
+				if _, err := s.List(t.Context(), Filter{Limit: 5}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := len(s.Unacknowledged("")); n != 8*8 {
+		t.Errorf("%d are open", n)
+	}
+	s.Close()
+	if len(watched) == 0 {
+		t.Error("nothing was watched")
+	}
+	again := opened(t, db, nil)
+	defer again.Close()
+	page, err := again.List(t.Context(), Filter{Limit: 1000})
+	if err != nil || len(page.Items) != 8*25 || len(again.Unacknowledged("")) != 8*8 {
+		t.Errorf("%d kept, %d open, %v", len(page.Items), len(again.Unacknowledged("")), err)
+	}
+}
+
 func TestPages(t *testing.T) {
 	inTime(t, func(t *testing.T, db *sql.DB) {
 		var pruned int64
