@@ -140,6 +140,70 @@ func TestASettledAttemptTakesOnlyTheAgentsWord(t *testing.T) {
 	}
 }
 
+func TestAWindowLastsFromTheFirstHoldToNone(t *testing.T) {
+	pause, resume := step{ask: recording.Pause}, step{ask: recording.Resume}
+	trigger := func(a recording.Action) step { return step{ask: a, origin: "trigger:card"} }
+	timer := step{ask: recording.Resume, origin: recording.Timer}
+	decide := func(id string, o recording.Outcome) step { return step{decide: id, outcome: o} }
+	started := step{call: call("c1")}
+	moved := recording.Window{Pause: "1", Moved: true}
+	tests := []struct {
+		name  string
+		steps []step
+		want  recording.Window
+		moved bool // it is said that the call may be recording
+	}{
+		{"nothing", nil, recording.Window{}, false},
+		{"a pause", []step{pause}, recording.Window{Pause: "1"}, false},
+		{"a pause that failed", []step{pause, decide("1", recording.Failed)}, recording.Window{}, false},
+		{"a pause without a call", []step{pause, decide("1", recording.NoCall)}, recording.Window{}, false},
+		{"a pause that failed, and the agent's word", []step{pause, decide("1", recording.Failed), decide("1", recording.Attested)}, recording.Window{Pause: "1"}, false},
+		{"a second pause begins none", []step{pause, trigger(recording.Pause), pause}, recording.Window{Pause: "1"}, false},
+		{"nor ends it with its own", []step{pause, trigger(recording.Pause), trigger(recording.Resume)}, recording.Window{Pause: "1"}, false},
+		{"the first hold may go", []step{trigger(recording.Pause), pause, trigger(recording.Resume)}, recording.Window{Pause: "1"}, false},
+		{"a resume ends it", []step{pause, trigger(recording.Pause), resume}, recording.Window{}, false},
+		{"one that failed contradicts it", []step{pause, resume, decide("2", recording.Denied)}, recording.Window{Pause: "1", Contradicted: true}, false},
+		{"the next pause begins another", []step{pause, resume, decide("2", recording.Confirmed), pause}, recording.Window{Pause: "3"}, false},
+		{"the end of its time ends it", []step{pause, trigger(recording.Pause), timer}, recording.Window{}, false},
+		{"but not if it was called off", []step{pause, trigger(recording.Pause), timer, decide("3", recording.Superseded)}, recording.Window{Pause: "1"}, false},
+		{"a stop is one, too", []step{pause, {ask: recording.Stop}}, recording.Window{Pause: "1"}, false},
+		{"the customer's refusal ends it", []step{pause, {ask: recording.DoNotRecord}}, recording.Window{}, false},
+		{"another call doesn't", []step{pause, started}, moved, true},
+		{"nor a transfer of the same", []step{started, pause, {call: call("c1"), transferred: true}}, moved, true},
+		{"the same call again says nothing", []step{started, pause, started}, recording.Window{Pause: "1"}, false},
+		{"its end does", []step{started, pause, {call: call("")}}, recording.Window{}, false},
+		{"a new pause says how the call stands", []step{pause, started, pause}, moved, false},
+		{"not if it fails", []step{pause, started, pause, decide("2", recording.Failed)}, moved, true},
+		{"an effect does, too", []step{pause, started, resume, decide("2", recording.Confirmed)}, recording.Window{}, false},
+		{"not knowing doesn't", []step{pause, started, resume, decide("2", recording.Unknown)}, recording.Window{}, true},
+		{"another call that isn't paused is another matter", []step{pause, started, resume, decide("2", recording.Unknown), {call: call("c2")}}, recording.Window{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			line := play(t, tt.steps)
+			if got := line.Window(); got != tt.want {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+			if line.CallMoved() != tt.moved {
+				t.Errorf("moved: %v", line.CallMoved())
+			}
+		})
+	}
+	var line recording.Timeline
+	line.Add(recording.Attempt{ID: "1", Action: recording.Pause, Origin: recording.Hand, Reason: recording.ReasonDeclined, RequestedAt: start})
+	if w := line.Window(); !w.Declined {
+		t.Errorf("a pause that stands for the customer's refusal: %+v", w)
+	}
+}
+
+func TestACallThatIsForgottenChangesNothingElse(t *testing.T) {
+	line := play(t, []step{{call: call("c1")}, {ask: recording.Pause}, {decide: "1", outcome: recording.Confirmed}})
+	line.ForgetCall()
+	if state, _ := line.State(); line.Call() != "" || state != recording.Paused || line.Window().Pause != "1" {
+		t.Errorf("call %q, state %q", line.Call(), state)
+	}
+}
+
 // TestPausedIsOnlySaidOfAConfirmedPause runs random histories: whatever happens, the tape is called silent only where the
 // newest attempt that may have changed anything is a confirmed silencing one.
 func TestPausedIsOnlySaidOfAConfirmedPause(t *testing.T) {
