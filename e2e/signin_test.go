@@ -2,10 +2,14 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +27,7 @@ import (
 
 	"offrecord/e2e/browser"
 	"offrecord/e2e/sim/idp"
+	"offrecord/web/config"
 	"offrecord/web/platform/upstream"
 )
 
@@ -484,6 +490,47 @@ func TestACompanionWithoutItsProvider(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("with its provider: %s", answer.Status)
+		}
+	}
+}
+
+// The README's ways to sign in are taken, in its own configuration.
+func TestREADMEsIdentitiesAreTaken(t *testing.T) {
+	ways := block(t, "yaml", "embed_jwt:")
+	text := regexp.MustCompile(`(?m)^(public_url|listen):.*\n`).ReplaceAllString(block(t, "yaml", "platforms:"), "")
+	text = "listen: 127.0.0.1:0\n" + ways + regexp.MustCompile(`(?s)identity:.*?\n(platforms:)`).ReplaceAllString(text, "$1")
+	dir := t.TempDir()
+	for _, m := range regexp.MustCompile(`_file: (\S+)`).FindAllStringSubmatch(text, -1) {
+		file, content := filepath.Join(dir, m[1]), "secret\n"
+		if strings.HasSuffix(file, ".pem") {
+			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			der, err := x509.MarshalPKIXPublicKey(key.Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			content = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := config.Parse([]byte(text), config.Environment{Dir: dir, Getenv: func(string) (string, bool) { return "secret", true }})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if id := c.Identity; id.OIDC == nil || id.EmbedJWT == nil || id.Proxy == nil || len(c.Warnings) != 0 {
+		t.Errorf("%+v %v", id, c.Warnings)
+	}
+	// What shows that a trick fails is there.
+	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z]+)`").FindAllStringSubmatch(readme(t), -1) {
+		if out := commandOutput(t, nil, "git", "grep", "-lE", "^func "+m[1]+`\(`, "--", "*_test.go"); out == "" {
+			t.Errorf("there is no %s", m[1])
 		}
 	}
 }
