@@ -32,8 +32,10 @@ const configText = `# Made by the demo, gone when it ends.
 listen: 127.0.0.1:{{.Port}}
 public_url: {{.Panel}}
 store: sqlite:offrecord.db
+embed_origins: [{{.CRM}}]
 identity:
   demo: true
+  embed_jwt: {issuer: {{.CRM}}, audience: {{.Audience}}, secret_file: crm-secret}
 platforms:
   - name: acme
     kind: 8x8
@@ -74,7 +76,7 @@ agents:
 func writeConfig(dir string, port int, panel string, platform func(string) string, p platforms) (string, error) {
 	var text bytes.Buffer
 	if err := template.Must(template.New("").Parse(configText)).Execute(&text, map[string]any{
-		"Port": port, "Panel": panel, "Workspace": platform(workspaceName), "Vonage": platform(vonageName), "CXone": platform(cxoneName),
+		"Port": port, "Panel": panel, "Workspace": platform(workspaceName), "Vonage": platform(vonageName), "CXone": platform(cxoneName), "CRM": platform(crmName), "Audience": audience,
 		"Tenant": tenant, "Account": account, "ClientID": clientID, "AccessKeyID": accessKeyID, "AccessKeyPath": cxone.AccessKeyPath,
 		"Bill": bill, "Becky": becky, "Vera": vera, "Nico": nico, "Supervisor": supervisor,
 	}); err != nil {
@@ -83,7 +85,7 @@ func writeConfig(dir string, port int, panel string, platform func(string) strin
 	config := filepath.Join(dir, "offrecord.yaml")
 	problems := []error{os.WriteFile(config, text.Bytes(), 0o600)}
 	for name, secret := range map[string]string{
-		"action-token": p.workspace.ActionToken(), "data-token": p.archive.DataToken(), "vonage-secret": p.vonage.ClientSecret(), "cxone-secret": p.cxone.AccessKeySecret(),
+		"action-token": p.workspace.ActionToken(), "data-token": p.archive.DataToken(), "vonage-secret": p.vonage.ClientSecret(), "cxone-secret": p.cxone.AccessKeySecret(), "crm-secret": p.crmSecret,
 	} {
 		problems = append(problems, os.WriteFile(filepath.Join(dir, name), []byte(secret+"\n"), 0o600))
 	}

@@ -149,14 +149,14 @@ func TestDemo(t *testing.T) {
 		in.Close()
 	}()
 	open := map[string]string{}
-	for lines := bufio.NewScanner(out); len(open) < 4 && lines.Scan(); {
+	for lines := bufio.NewScanner(out); len(open) < 5 && lines.Scan(); {
 		name, url, ok := strings.Cut(lines.Text(), " ")
 		if !ok {
 			t.Errorf("the line %q isn't a name and a URL", lines.Text())
 		}
 		open[name] = url
 	}
-	for name, at := range map[string]string{"panel": panelName, "agent-workspace": workspaceName, "vonage": vonageName, "cxone": cxoneName} {
+	for name, at := range map[string]string{"panel": panelName, "agent-workspace": workspaceName, "vonage": vonageName, "cxone": cxoneName, "crm": crmName} {
 		if !strings.HasPrefix(open[name], "http://"+at+":") {
 			t.Fatalf("to open: %v; it said\n%s", open, &stderr)
 		}
@@ -195,7 +195,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	// Each simulator answers under its own name, with a call where the agent can't begin one by logging in.
-	for name, want := range map[string]string{"agent-workspace": "Log in as Bill", "vonage": "Vonage", "cxone": "NICE CXone"} {
+	for name, want := range map[string]string{"agent-workspace": "Log in as Bill", "vonage": "Vonage", "cxone": "NICE CXone", "crm": "Larch"} {
 		if page := get(t, open[name]); !strings.Contains(page, want) || !strings.Contains(page, "simulator") {
 			t.Errorf("the first page of %s:\n%s", name, page)
 		}

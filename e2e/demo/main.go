@@ -27,6 +27,8 @@ const (
 	workspaceName = "agui.localhost"
 	vonageName    = "vonage.localhost"
 	cxoneName     = "cxone.localhost"
+	crmName       = "crm.localhost"
+	paymentName   = "pay.localhost" // the company whose frame takes a card in the CRM
 )
 
 // The ports that are tried first.
@@ -78,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	panel := func(name string) string { return address(name, port) }
 	platform := func(name string) string { return address(name, ln.Addr().(*net.TCPAddr).Port) }
 
-	sims := newPlatforms(panel)
+	sims := newPlatforms(panel, platform)
 	server := &http.Server{Handler: sims.handler(), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
@@ -120,8 +122,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 
-	fmt.Fprintf(stdout, "panel %s/\nagent-workspace %s/\nvonage %s/\ncxone %s/\n",
-		panel(panelName), platform(workspaceName), platform(vonageName), platform(cxoneName))
+	fmt.Fprintf(stdout, "panel %s/\nagent-workspace %s/\nvonage %s/\ncxone %s/\ncrm %s/\n",
+		panel(panelName), platform(workspaceName), platform(vonageName), platform(cxoneName), platform(crmName))
 	fmt.Fprintf(stderr, hint, config)
 	select {
 	case <-ctx.Done():
@@ -143,6 +145,7 @@ Put a platform and the panel side by side, log in to both as the same agent, and
   Vera   Vonage, and Nico on NICE CXone: by the server, confirmed by the platform's status. Their pages lead to
          a panel under a name of its own, so that all of them can be open in one browser.
 
+The CRM has the panel in its own pages, and pauses by itself when somebody is about to type a card.
 ` + supervisor + ` is a supervisor. For offrecord's commands, the configuration is
 %s
 Ctrl-C ends it all.
