@@ -104,8 +104,8 @@ func (c *child) pause(bearer string) recording.Attempt {
 		c.t.Fatalf("pausing: %d %s", status, text)
 	}
 	await(c.t, "a pause that is confirmed", func() bool {
-		c.get(bearer, "/api/v1/attempts/"+a.ID, &a)
-		return a.Outcome == recording.Confirmed
+		s := c.state(bearer) // which may be asked for as often as one likes
+		return s.Attempt.ID != a.ID || s.Attempt.Outcome == recording.Confirmed
 	})
 	return a
 }

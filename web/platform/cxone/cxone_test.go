@@ -80,7 +80,7 @@ func request(action recording.Action) platform.Request {
 const v1 = "/interaction-recording-management-service/v1/interactions/"
 
 func TestWhatIsSent(t *testing.T) {
-	recordingNow := `{"recordingStatusToAgent":"Recording","statusReason":"Policy"}`
+	recordingNow := `{"contactId":"4711","recordingStatusToAgent":"Recording","statusReason":"Policy"}`
 	read := "GET " + v1 + "get-recording-status?userId=1234567"
 	stop := func(s *cxone.Settings) { s.PauseWith = cxone.PauseStop }
 	tests := []struct {
@@ -116,8 +116,8 @@ func TestWhatIsSent(t *testing.T) {
 		if sent := len(tt.want) > 0; sent != (r.Outcome == recording.Accepted) || !sent && !r.Outcome.KeepsState() || r.Detail == "" {
 			t.Errorf("%s: %s, %q", tt.name, r.Outcome, r.Detail)
 		}
-		if tt.name == "pause by stop" && r.Before != recording.Recording {
-			t.Errorf("before the stop it was %s", r.Before)
+		if tt.name == "pause by stop" && (r.Before != recording.Recording || r.Call != "4711") {
+			t.Errorf("before the stop it was %s, of call %q", r.Before, r.Call)
 		}
 	}
 }
