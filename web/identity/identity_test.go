@@ -96,20 +96,24 @@ func TestTokensAreLongAndDiffer(t *testing.T) {
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	s := identity.NewSessions(everyone)
-	var tokens []string
-	for range 40 {
-		tokens = append(tokens, s.Begin(as(bill), ""))
-	}
-	other := s.Begin(as(jo), "")
-	if _, ok := s.Use(tokens[0]); ok {
-		t.Error("the oldest lives")
-	}
-	for _, token := range []string{tokens[39], tokens[8], other} {
-		if _, ok := s.Use(token); !ok {
-			t.Error("a newer one gave way")
+	synctest.Test(t, func(t *testing.T) {
+		s := identity.NewSessions(everyone)
+		panel, other := s.Begin(as(bill), ""), s.Begin(as(jo), "")
+		var tokens []string
+		for range 40 {
+			time.Sleep(time.Minute)
+			tokens = append(tokens, s.Begin(as(bill), ""))
+			s.Use(panel)
 		}
-	}
+		for name, token := range map[string]string{"one that is used": panel, "somebody else's": other, "the newest": tokens[39], "a new one": tokens[9]} {
+			if _, ok := s.Use(token); !ok {
+				t.Errorf("%s gave way", name)
+			}
+		}
+		if _, ok := s.Use(tokens[8]); ok {
+			t.Error("there are more than there may be")
+		}
+	})
 }
 
 func TestTheDemoReadsJSONAndForms(t *testing.T) {

@@ -45,7 +45,8 @@ func (w Way) Idle() time.Duration {
 }
 
 const (
-	// perPrincipal is how many sessions one address may have; the oldest gives way.
+	// perPrincipal is how many sessions one address may have; the one that wasn't used for longest gives way: a page that begins
+	// one at each load doesn't end the panel beside it.
 	perPrincipal = 32
 	// useEvery is how much of a session's use may be forgotten at a restart.
 	useEvery = time.Minute
@@ -133,9 +134,12 @@ func (s *Sessions) Begin(in SignIn, presented string) string {
 	}
 	email := Fold(in.Email)
 	for _, h := range slices.Clone(s.byEmail[email]) {
-		if s.byHash[h].over(now) || len(s.byEmail[email]) >= perPrincipal {
+		if s.byHash[h].over(now) {
 			s.end(h)
 		}
+	}
+	if theirs := s.byEmail[email]; len(theirs) >= perPrincipal {
+		s.end(slices.MinFunc(theirs, func(a, b hash) int { return s.byHash[a].usedAt.Compare(s.byHash[b].usedAt) }))
 	}
 	h := sha256.Sum256([]byte(token))
 	s.add(h, &session{SignIn: in, began: now, usedAt: now, savedUse: now})
