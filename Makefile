@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help assets build run test unit js-test e2e-test needs lint fmt vet vet-js staticcheck vuln bench size fuzz screenshots clean
+.PHONY: help assets build run test unit js-test e2e-test needs programs lint fmt vet vet-js staticcheck vuln bench size fuzz screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,12 +51,19 @@ js-test:
 e2e-test:
 	time $(GO) test -count=1 -p 1 -timeout 12m -v ./e2e/... | { grep -v '^=== ' || true; }
 
-# Chromium, for the tests in a browser, and Node, if a test of ./wasm runs in it. A machine that lacks one fails: a test that
-# is skipped proves nothing.
-needs:
+# Chromium, for the tests in a browser; Node, for the loader's types and a test of ./wasm; npm, for what e2e/package.json names.
+# A machine that lacks one fails: a test that is skipped proves nothing.
+needs: programs e2e/node_modules/.package-lock.json
+
+e2e/node_modules/.package-lock.json: e2e/package-lock.json | programs
+	@cd e2e && npm ci --silent
+	@touch $@
+
+programs:
 	@missing=; \
 	found=; for name in $(BROWSERS); do ! command -v $$name >/dev/null || found=1; done; [ -n "$$found" ] || missing+=' chromium'; \
-	[ -z "$(JS_TESTS)" ] || command -v node >/dev/null || missing+=' nodejs'; \
+	command -v node >/dev/null || missing+=' nodejs'; \
+	command -v npm >/dev/null || missing+=' npm'; \
 	[ -n "$$missing" ] || exit 0; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo -n'; \
 	if command -v apt-get >/dev/null && $${sudo:-env} true 2>/dev/null; then \
@@ -86,8 +93,9 @@ staticcheck:
 vuln: ## look the dependencies up in Go's vulnerability database (needs https://vuln.go.dev)
 	$(GO) run $(GOVULNCHECK) ./...
 
-bench: build ## measure click to arrival, first paint, mounting and bytes against the rival, and what the server adds to an action
-	failed=0; $(GO) run ./e2e/bench || failed=$$?; $(GO) run ./e2e/bench/backend || failed=$$?; exit $$failed
+bench: build ## measure click to arrival, first paint, mounting and bytes against the rival, what the server adds to an action, and listing 10,000 recordings
+	failed=0; $(GO) run ./e2e/bench || failed=$$?; $(GO) run ./e2e/bench/backend || failed=$$?; \
+	$(GO) test -run '^$$' -bench '^BenchmarkList10000$$' ./web/recordings || failed=$$?; exit $$failed
 
 fuzz: ## run each fuzz target for FUZZTIME (default 5m)
 	@for package in $$($(GO) list ./...); do \

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -587,4 +588,30 @@ func TestTriggersByCookie(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The loader's types are those that a strict compiler takes for the page's script, and they refuse what the loader refuses.
+func TestTypes(t *testing.T) {
+	dir := t.TempDir()
+	for file, from := range map[string]string{"v1.d.ts": "../web/site/static/embed/v1.d.ts", "sample.ts": "testdata/embed/sample.ts"} {
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, file), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	compiler, err := filepath.Abs("node_modules/typescript/bin/tsc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(compiler); err != nil {
+		t.Fatal("there is no TypeScript compiler here: run `make needs`, which installs it")
+	}
+	cmd := exec.CommandContext(t.Context(), "node", compiler, "--strict", "--noEmit", "--target", "es2022", "--lib", "es2022,dom", "--types", "", "sample.ts")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
