@@ -1,6 +1,7 @@
 package recordings
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -240,14 +241,18 @@ func (c *Client) get(ctx context.Context, doing, query string, segments ...strin
 			return nil, err
 		}
 		defer resp.Body.Close()
-		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		var body bytes.Buffer
+		if n := resp.ContentLength; n > 0 && n <= maxAnswer {
+			body.Grow(int(n) + bytes.MinRead)
+		}
+		_, err = body.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
 		switch {
 		case err != nil:
 			return nil, &Error{Doing: doing, Sent: true, Err: ErrNoAnswer, Cause: upstream.Broken(err)}
-		case len(body) > maxAnswer:
+		case body.Len() > maxAnswer:
 			return nil, &Error{Doing: doing, Sent: true, Err: ErrUnreadable, Cause: fmt.Errorf("it is longer than %d MB", maxAnswer>>20)}
 		}
-		return body, nil
+		return body.Bytes(), nil
 	})
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -58,7 +57,7 @@ func readTree(f Format, body []byte) (node, error) {
 // nearest element that was opened under its name, in upper or lower case; one that closes nothing is passed over, and what
 // is still open at the end is closed there.
 func readXML(body []byte) (node, error) {
-	if i := bytes.IndexFunc(body, illegal); i >= 0 {
+	if slices.ContainsFunc(body, mayBeIllegal) {
 		body = bytes.Map(func(r rune) rune {
 			if illegal(r) {
 				return ' '
@@ -121,53 +120,107 @@ func readXML(body []byte) (node, error) {
 	return open[0].node, nil
 }
 
+// mayBeIllegal finds the bytes that illegal characters have in UTF-8, quickly.
+func mayBeIllegal(b byte) bool { return b < ' ' && b != '\t' && b != '\n' && b != '\r' || b == 0xEF }
+
 // illegal are the characters that XML 1.0 forbids (2.2), which a decoder refuses and platforms write all the same.
 func illegal(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
 }
 
 func readJSON(body []byte) (node, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber() // an id of many digits stays as it is
-	var value any
-	if err := d.Decode(&value); err != nil {
+	if !json.Valid(body) {
 		return node{}, fmt.Errorf("%w: not JSON", errAnswer)
 	}
-	root := node{}
-	return root, root.add("", value, 0)
+	w, root := walker{body: body}, node{}
+	if err := w.value(&root, "", 0); err != nil {
+		return node{}, err
+	}
+	if len(root.kids) == 1 && root.kids[0].name == "" { // the answer itself is an object
+		return root.kids[0], nil
+	}
+	return root, nil
 }
 
-// add puts a JSON value below n.
-func (n *node) add(name string, value any, depth int) error {
+// walker goes through JSON that is known to be valid: decoding into maps takes five times as long.
+type walker struct {
+	body []byte
+	at   int
+}
+
+// next is the next character that isn't a space, which it doesn't pass.
+func (w *walker) next() byte {
+	for w.body[w.at] <= ' ' {
+		w.at++
+	}
+	return w.body[w.at]
+}
+
+// value puts a value below n. Numbers are kept as they are written: an id of many digits stays one.
+func (w *walker) value(n *node, name string, depth int) error {
 	if depth > maxDepth {
 		return errDepth
 	}
-	switch v := value.(type) {
-	case []any:
-		for _, one := range v {
-			if err := n.add(name, one, depth+1); err != nil {
+	switch w.next() {
+	case '[':
+		for w.at++; w.next() != ']'; {
+			if w.body[w.at] == ',' {
+				w.at++
+			}
+			if err := w.value(n, name, depth+1); err != nil {
 				return err
 			}
 		}
-		return nil
-	case map[string]any:
-		below := node{name: name}
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if err := below.add(key, v[key], depth+1); err != nil {
+		w.at++
+	case '{':
+		below := node{name: name, kids: make([]node, 0, 16)}
+		for w.at++; w.next() != '}'; {
+			if w.body[w.at] == ',' {
+				w.at++
+				w.next()
+			}
+			key := w.text()
+			w.next()
+			w.at++ // the colon
+			if err := w.value(&below, key, depth+1); err != nil {
 				return err
 			}
 		}
-		if name == "" { // the answer itself
-			n.kids = append(n.kids, below.kids...)
-			return nil
-		}
+		w.at++
 		n.kids = append(n.kids, below)
-	case nil:
-		n.kids = append(n.kids, node{name: name})
+	case '"':
+		n.kids = append(n.kids, node{name: name, text: w.text()})
 	default:
-		n.kids = append(n.kids, node{name: name, text: fmt.Sprint(v)})
+		from := w.at
+		for w.at < len(w.body) && !bytes.ContainsRune([]byte(" \t\r\n,]}"), rune(w.body[w.at])) {
+			w.at++
+		}
+		text := string(w.body[from:w.at])
+		if text == "null" {
+			text = ""
+		}
+		n.kids = append(n.kids, node{name: name, text: text})
 	}
 	return nil
+}
+
+// text reads a quoted text.
+func (w *walker) text() string {
+	from, plain := w.at, true
+	for w.at++; w.body[w.at] != '"'; w.at++ {
+		if w.body[w.at] == '\\' {
+			plain = false
+			w.at++
+		}
+	}
+	w.at++
+	quoted := w.body[from:w.at]
+	if plain {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	var s string
+	json.Unmarshal(quoted, &s) // it is valid
+	return s
 }
 
 // readCSV reads a table: each line becomes a record whose fields are named by the first one.
@@ -185,7 +238,7 @@ func readCSV(body []byte) (node, error) {
 	for i := range names {
 		names[i] = strings.TrimSpace(names[i])
 	}
-	list := node{name: "recordings"}
+	list, name := node{name: "recordings"}, recordName(names)
 	for {
 		line, err := r.Read()
 		if err == io.EOF {
@@ -194,7 +247,7 @@ func readCSV(body []byte) (node, error) {
 		if err != nil {
 			return node{}, fmt.Errorf("%w: not CSV", errAnswer)
 		}
-		one := node{name: recordName(names)}
+		one := node{name: name, kids: make([]node, 0, len(names))}
 		for i, value := range line[:min(len(line), len(names))] {
 			one.kids = append(one.kids, node{name: names[i], text: value})
 		}
