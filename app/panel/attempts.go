@@ -41,6 +41,8 @@ func byWhom(o recording.Origin) string {
 	switch {
 	case o == recording.Link:
 		return " by a link"
+	case o == recording.Timer:
+		return " by the timer"
 	case strings.HasPrefix(string(o), "trigger:"):
 		return " by a trigger"
 	}

@@ -26,28 +26,25 @@ func standing(v View) app.UI {
 	return el("section", "standing").Body(items...)
 }
 
-// remarks are the sentences. They are the panel's own wherever it knows what is meant, because a sentence from elsewhere
-// could be read as "paused".
+// remarks are the sentences. One from the server is shown unless it could be read as "paused".
 func remarks(v View) (loud, calm []string) {
 	if !present(v) {
 		return nil, nil // what is told of then is the last word
 	}
-	name := platformName(v.PlatformKind)
 	logged := false // a notice says so
-	shown := Say(v).Headline
 	for _, n := range v.Snapshot.Notices {
 		logged = logged || n.Code == recording.LogSpooled || n.Code == recording.LogUnavailable
-		switch s := noticeSentence(n, name); {
-		case s == "", n.Code == recording.CallChanged && shown == callMayRecord:
+		switch s := harmless(n.Text); {
+		case n.Code == recording.CallChanged && callChanged(v.Snapshot): // the hero says it
 		case n.Code == recording.CallChanged:
-			loud = append(loud, s)
-		default:
+			loud = append(loud, callMayRecord+" "+callChangedLine)
+		case s != "":
 			calm = append(calm, s)
 		}
 	}
 	var alerts []string
 	for _, a := range slices.Backward(v.Snapshot.Alerts) {
-		if s := alertSentence(a, v, name); s != "" && (a.Kind != recording.AlertLog || !logged) {
+		if s := alertSentence(a, v); s != "" && (a.Kind != recording.AlertLog || !logged) {
 			alerts = append(alerts, s)
 		}
 	}
@@ -57,48 +54,29 @@ func remarks(v View) (loud, calm []string) {
 	return append(loud, alerts...), calm
 }
 
-func noticeSentence(n recording.Notice, name string) string {
-	switch n.Code {
-	case recording.CallChanged:
-		return callMayRecord + " " + callChangedLine
-	case recording.LogSpooled:
-		return "The log is kept aside for now, and nothing is lost. Tell your administrator."
-	case recording.LogUnavailable:
-		return "Nothing can be written to the log now. A pause goes all the same; a resume needs Resume without record. Tell your administrator."
-	case recording.PlatformAway:
-		return upper(name) + " isn't answering just now. A pause is sent all the same: see that it works."
-	case recording.CannotConfirm:
-		return upper(name) + " never says on this account whether a pause worked. Look in its own screen each time."
-	}
-	return harmless(n.Text)
-}
-
-func alertSentence(a recording.Alert, v View, name string) string {
+// alertSentence is empty for what the panel says in another place.
+func alertSentence(a recording.Alert, v View) string {
+	at, unseen := clockTime(a.RaisedAt, v.Now.Location()), " Nobody has looked at it yet."
 	switch a.Kind {
 	case recording.AlertOverdue:
 		if open := overdue(v); open != nil && open.ID == a.ID {
 			return "" // it is beside the clock
 		}
-		return "A pause was over its time at " + clockTime(a.RaisedAt, v.Now.Location()) + ". Nobody has looked at it yet."
+		return "A pause was over its time at " + at + "." + unseen
 	case recording.AlertFailed, recording.AlertUnknown:
 		if len(v.Attempts) > 0 && v.Attempts[0].ID == a.Attempt {
 			return "" // the hero and the advice say it
 		}
-		s := "An attempt"
+		what := "An attempt"
 		for _, known := range v.Attempts {
 			if known.ID == a.Attempt {
-				s = actionName(known.Action)
+				what = actionName(known.Action)
 			}
 		}
-		s += " at " + clockTime(a.RaisedAt, v.Now.Location())
 		if a.Kind == recording.AlertFailed {
-			return s + " failed. Nobody has looked at it yet."
+			return what + " at " + at + " failed." + unseen
 		}
-		return s + " may not have worked. Nobody has looked at it yet."
-	case recording.AlertRestart:
-		return "offrecord was started anew while something was under way. Look in " + name + " whether it records."
-	case recording.AlertLog:
-		return "The log is in trouble. Tell your administrator."
+		return what + " at " + at + " may not have worked." + unseen
 	case recording.AlertLeak:
 		return "A recording can be heard where it shouldn't be. Tell your supervisor."
 	case recording.AlertNoProof:

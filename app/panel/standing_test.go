@@ -39,7 +39,7 @@ func TestTheCallChangedWhileItWasPaused(t *testing.T) {
 func TestNoticesAndAlerts(t *testing.T) {
 	at := noon.Add(-time.Minute)
 	alert := func(kind recording.AlertKind, attempt string) recording.Alert {
-		return recording.Alert{ID: string(kind) + attempt, Kind: kind, Attempt: attempt, RaisedAt: at, Text: "The recording is paused."}
+		return recording.Alert{ID: string(kind) + attempt, Kind: kind, Attempt: attempt, RaisedAt: at, Text: "Look in the platform's own screen."}
 	}
 	resume := recording.Attempt{ID: "1", Action: recording.Resume, Outcome: recording.Confirmed, RequestedAt: noon, DecidedAt: &noon}
 	pause := recording.Attempt{ID: "0", Action: recording.Pause, Outcome: recording.Failed, RequestedAt: at, DecidedAt: &at}
@@ -51,24 +51,21 @@ func TestNoticesAndAlerts(t *testing.T) {
 		loud, calm []string
 	}{
 		{name: "nothing"},
-		{name: "in the server's order", notices: []recording.Notice{{Code: recording.LogUnavailable}, {Code: recording.PlatformAway}, {Code: recording.LogSpooled}, {Code: recording.CannotConfirm}},
-			calm: []string{"Nothing can be written to the log now. A pause goes all the same; a resume needs Resume without record. Tell your administrator.",
-				"Vonage isn't answering just now. A pause is sent all the same: see that it works.",
-				"The log is kept aside for now, and nothing is lost. Tell your administrator.",
-				"Vonage never says on this account whether a pause worked. Look in its own screen each time."}},
+		{name: "in the server's order", notices: []recording.Notice{{Code: recording.LogUnavailable, Text: "Nothing can be written."}, {Code: recording.PlatformAway, Text: "It isn't answering."}},
+			calm: []string{"Nothing can be written.", "It isn't answering."}},
 		{name: "one that is new", notices: []recording.Notice{{Code: "tea", Text: "There is tea."}, {Code: "lie", Text: "The recording is paused."}}, calm: []string{"There is tea."}},
 		{name: "the newest alert first", alerts: []recording.Alert{alert(recording.AlertFailed, "0"), alert(recording.AlertUnknown, "9"), alert(recording.AlertRestart, "")},
-			loud: []string{"offrecord was started anew while something was under way. Look in Vonage whether it records.",
+			loud: []string{"Look in the platform's own screen.",
 				"An attempt at 11:59:00 UTC may not have worked. Nobody has looked at it yet.", "Pause at 11:59:00 UTC failed. Nobody has looked at it yet."}},
 		{name: "many", alerts: []recording.Alert{alert(recording.AlertLeak, "a"), alert(recording.AlertLeak, "b"), alert(recording.AlertLeak, "c"), alert(recording.AlertLeak, "d"), alert(recording.AlertLeak, "e")},
 			loud: []string{"A recording can be heard where it shouldn't be. Tell your supervisor.", "A recording can be heard where it shouldn't be. Tell your supervisor.",
 				"A recording can be heard where it shouldn't be. Tell your supervisor.", "Besides, 2 more that nobody has looked at."}},
-		{name: "what is said already", notices: []recording.Notice{{Code: recording.LogSpooled}}, alerts: []recording.Alert{alert(recording.AlertLog, ""), alert(recording.AlertFailed, "1"), alert(recording.AlertNoProof, "")},
-			calm: []string{"The log is kept aside for now, and nothing is lost. Tell your administrator."}},
-		{name: "the log's alert alone", alerts: []recording.Alert{alert(recording.AlertLog, "")}, loud: []string{"The log is in trouble. Tell your administrator."}},
+		{name: "what is said already", notices: []recording.Notice{{Code: recording.LogSpooled, Text: "It is kept aside."}}, alerts: []recording.Alert{alert(recording.AlertLog, ""), alert(recording.AlertFailed, "1"), alert(recording.AlertNoProof, "")},
+			calm: []string{"It is kept aside."}},
+		{name: "the log's alert alone", alerts: []recording.Alert{alert(recording.AlertLog, "")}, loud: []string{"Look in the platform's own screen."}},
 		{name: "a pause that was over its time", alerts: []recording.Alert{alert(recording.AlertOverdue, "0")}, loud: []string{"A pause was over its time at 11:59:00 UTC. Nobody has looked at it yet."}},
-		{name: "an alert that is new", alerts: []recording.Alert{alert("tea", "")}},
-		{name: "without a present word", link: Reconnecting, notices: []recording.Notice{{Code: recording.LogSpooled}}, alerts: []recording.Alert{alert(recording.AlertRestart, "")}},
+		{name: "one that could be read as a claim", alerts: []recording.Alert{{ID: "x", Kind: "tea", Text: "The recording is paused."}}},
+		{name: "without a present word", link: Reconnecting, notices: []recording.Notice{{Code: recording.LogSpooled, Text: "It is kept aside."}}, alerts: []recording.Alert{alert(recording.AlertRestart, "")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := View{PlatformKind: "vonage", Link: tt.link, Now: noon, Attempts: []recording.Attempt{resume, pause},
