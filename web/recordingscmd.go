@@ -328,6 +328,11 @@ func (g recordingsGet) run(ctx context.Context, out, complaints io.Writer) int {
 	if g.Output == "-" && len(names) != 1 {
 		return misused(complaints, fmt.Errorf("%d recordings can't be printed as one: name a folder with --output", len(names)))
 	}
+	if g.Output != "-" {
+		if err := os.MkdirAll(g.Output, 0o700); err != nil {
+			return misused(complaints, fmt.Errorf("the folder for the files can't be made: %w", err))
+		}
+	}
 	for _, name := range names {
 		to, err := a.get(ctx, name, g.Output, out, complaints)
 		if err != nil {
