@@ -85,6 +85,8 @@ type Options struct {
 	PublicURL string
 	// Alerts are the faults that need a person; optional: without them there are none.
 	Alerts Alerts
+	// Evidence is what the recordings show; optional: without it there is none.
+	Evidence *Evidence
 	// Audit is the log of who asked for what; optional: without it there is none.
 	Audit Audit
 	// TrustedProxies may say by X-Forwarded-For where a request comes from; optional.
@@ -106,6 +108,7 @@ type API struct {
 	done    chan struct{}
 	finish  sync.Once
 	limits  *limits
+	helpers helpers
 	origin  map[string]string // by platform: its session route's origin, for the page's policy
 	pageFor map[string]access // the pages that there are, and for whom
 }
@@ -202,6 +205,12 @@ func table() []route {
 
 		{method: get, pattern: "/alerts", who: supervisors, page: true, handle: (*API).alertsPage},
 		{method: post, pattern: "/alerts", who: supervisors, page: true, handle: (*API).alertsForm},
+		{method: get, pattern: "/evidence", who: supervisors, page: true, handle: (*API).evidencePage},
+		{method: post, pattern: "/evidence/runs", who: supervisors, page: true, handle: (*API).evidenceRunForm},
+		{method: get, pattern: "/evidence/{id}", who: supervisors, page: true, handle: (*API).evidenceCall},
+		{method: get, pattern: "/evidence/{id}/audio", who: supervisors, page: true, within: assetTime, handle: (*API).evidenceAudio},
+		{method: get, pattern: "/evidence/{id}/delete", who: supervisors, page: true, handle: (*API).evidenceDeletePage},
+		{method: post, pattern: "/evidence/{id}/delete", who: supervisors, page: true, within: actTime, handle: (*API).evidenceDelete},
 		{method: get, pattern: "/act", who: agents, free: true, page: true, handle: (*API).actPage},
 		{method: post, pattern: "/act", who: agents, free: true, page: true, within: actTime, handle: (*API).actForm},
 		{method: post, pattern: "/act/link", who: agents, free: true, page: true, within: actTime, handle: (*API).actLink},
@@ -226,11 +235,21 @@ func table() []route {
 		{method: get, pattern: "/api/v1/audit.csv", who: supervisors, within: assetTime, handle: (*API).auditCSV},
 		{method: get, pattern: "/api/v1/alerts", who: supervisors, handle: (*API).alerts},
 		{method: post, pattern: "/api/v1/alerts/{id}/ack", who: supervisors, handle: (*API).acknowledge},
+		{method: get, pattern: "/api/v1/evidence", who: supervisors, handle: (*API).evidenceList},
+		{method: get, pattern: "/api/v1/evidence/runs", who: supervisors, handle: (*API).evidenceRuns},
+		{method: post, pattern: "/api/v1/evidence/runs", who: supervisors, handle: (*API).evidenceRun},
+		{method: get, pattern: "/api/v1/evidence/report", who: supervisors, handle: (*API).evidenceReport},
 		{method: get, pattern: "/api/v1/links", who: agents, handle: (*API).links},
 		{method: post, pattern: "/api/v1/links", who: agents, handle: (*API).makeLink},
 		{method: del, pattern: "/api/v1/links/{id}", who: signedIn, handle: (*API).revokeLink},
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
+		{method: get, pattern: "/setup", who: agents, page: true, handle: (*API).setupPage},
+		{method: get, pattern: "/helper", who: agents, page: true, handle: (*API).helperPage},
+		{method: get, pattern: "/helper/next", who: agents, within: time.Minute, handle: (*API).helperNext},
+		{method: get, pattern: "/widget/helper", who: agents, handle: (*API).helperOpen},
+		{method: post, pattern: "/widget/helper", who: agents, handle: (*API).helperAsk},
+		{method: get, pattern: "/act/here", who: anyone, page: true, handle: (*API).herePage},
 		{method: get, pattern: "/widget", who: anyone, free: true, page: true, handle: (*API).widgetPage},
 		{method: get, pattern: "/widget/session", who: anyone, handle: (*API).widgetWho},
 		{method: post, pattern: "/widget/session", who: signedIn, handle: (*API).widgetSession},

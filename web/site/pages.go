@@ -64,6 +64,34 @@ type WidgetPage struct {
 	Notice    string
 }
 
+// SetupPage is what is put into an agent's browser and into a CRM's pages.
+type SetupPage struct {
+	Agent, Platform, Kind string
+	Home                  string // our origin
+	Session, Server       bool   // the routes that there are
+	Secret                bool   // the session route's addresses hold the token
+	Admin                 bool
+	Origins               []string // whose pages may frame the widget
+	Bookmarks             []Bookmark
+	Nav                   Nav
+}
+
+// Bookmark is one to drag to the browser's bar.
+type Bookmark struct {
+	Name string
+	Code template.URL // a script
+}
+
+// HelperPage is the window that is kept open.
+type HelperPage struct{ Agent, Platform string }
+
+// HerePage is the window of a bookmark that was pressed on the platform's own page.
+type HerePage struct {
+	Action            recording.Action
+	Agent, Platform   string
+	Origin, Otherwise string // the platform's; where else to go
+}
+
 // LoginPage is where someone logs in.
 type LoginPage struct {
 	Agents []LoginAgent // whom a demo offers
@@ -140,6 +168,12 @@ func (p *Pages) Write(w io.Writer, page any) error {
 	switch page.(type) {
 	case PanelPage:
 		name = "panel.html"
+	case SetupPage:
+		name = "setup.html"
+	case HelperPage:
+		name = "helper.html"
+	case HerePage:
+		name = "here.html"
 	case WidgetPage:
 		name = "widget.html"
 	case LoginPage:
@@ -158,6 +192,12 @@ func (p *Pages) Write(w io.Writer, page any) error {
 		name = "act.html"
 	case AlertsPage:
 		name = "alerts.html"
+	case EvidencePage:
+		name = "evidence.html"
+	case EvidenceCallPage:
+		name = "evidencecall.html"
+	case EvidenceDeletePage:
+		name = "evidencedelete.html"
 	case MessagePage:
 		name = "message.html"
 	default:

@@ -138,7 +138,10 @@
       followed.get(a.id)?.(result(a.outcome));
       followed.delete(a.id);
     }
-    if (told.window?.length && !link) linked();
+    if (told.window?.length && !link) {
+      linked();
+      askHelper();
+    }
     status();
   });
   const result = outcome => ({state: told.state, outcome, confirmed: outcome === 'confirmed'});
@@ -151,7 +154,7 @@
     tell('status', {
       signed_in: !!agent, program: html.dataset.program ?? '', state: told?.state ?? 'unknown', outcome: told?.outcome ?? '', action: told?.action ?? '',
       confirmed: told?.outcome === 'confirmed', at: told?.at ?? Date.now(), live: told?.live ?? false, ready: told?.ready ?? false, because: told?.because ?? [],
-      held: told?.holds?.length ?? 0, window: told?.window ?? [], link,
+      held: told?.holds?.length ?? 0, window: !helper && told?.window || [], link,
     });
   }
 
@@ -167,10 +170,25 @@
     } catch { setTimeout(() => { link = ''; }, 30000); }
   }
 
+  // A helper window of the agent's own opens the platform's window without a click.
+  let helper = false;
+  async function askHelper() {
+    const {open} = await api('/widget/helper').catch(() => ({}));
+    if (!!open !== helper) {
+      helper = !!open;
+      status();
+    }
+    setTimeout(askHelper, 5000);
+  }
+
   const name = trigger => 'trigger:' + trigger;
   const act = action => async ({trigger, reason = ''}) => {
     await ready();
     const {id, refused} = command(action, name(trigger), reason);
+    if (refused === 'window' && helper) {
+      const id = crypto.randomUUID();
+      if (await api('/widget/helper', {id, action, origin: name(trigger), reason}).then(() => true, () => { helper = false; status(); })) return outcomeOf(id);
+    }
     if (refused === 'window') throw fault('needs_window', 'The platform takes this only from a window of its own.');
     return refused ? result('superseded') : outcomeOf(id);
   };

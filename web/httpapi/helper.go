@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"offrecord/app/recording"
+	"offrecord/web/dispatch"
+	"offrecord/web/identity"
+	"offrecord/web/site"
+)
+
+// A helper is a window of ours that an agent keeps open, and that may open windows without a click. What a trigger in a CRM's
+// frame can't do there is asked of it. Frame and window share nothing in the browser, so the server carries the wish over.
+
+const (
+	// helperPoll is how long a helper's question waits for an answer.
+	helperPoll = 20 * time.Second
+	// helperGap is the time between two questions of a helper that is open.
+	helperGap = 2 * time.Second
+)
+
+// wanted is what a trigger asks of the helper.
+type wanted struct {
+	ID     string           `json:"id"`
+	Action recording.Action `json:"action"`
+	Origin recording.Origin `json:"origin"`
+	Reason string           `json:"reason"`
+	asked  time.Time
+}
+
+// helpers are the windows that are open, by agent. The zero value knows none.
+type helpers struct {
+	mu   sync.Mutex
+	open map[string]*helper
+}
+
+type helper struct {
+	asking int       // questions that wait
+	left   time.Time // when the last one ended
+	wishes chan wanted
+}
+
+func (h *helpers) of(email string) *helper {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open == nil {
+		h.open = map[string]*helper{}
+	}
+	x := h.open[identity.Fold(email)]
+	if x == nil {
+		x = &helper{wishes: make(chan wanted, 8)}
+		h.open[identity.Fold(email)] = x
+	}
+	return x
+}
+
+// is reports whether the agent's helper is open.
+func (h *helpers) is(email string) bool {
+	x := h.of(email)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return x.asking > 0 || time.Since(x.left) < helperGap
+}
+
+// give hands a wish to the agent's helper, if it is open.
+func (h *helpers) give(email string, w wanted) bool {
+	if !h.is(email) {
+		return false
+	}
+	select {
+	case h.of(email).wishes <- w:
+		return true
+	default:
+		return false
+	}
+}
+
+// helperPage is GET /helper.
+func (a *API) helperPage(w http.ResponseWriter, r *request) error {
+	p := a.Platforms[r.principal.Platform]
+	return a.page(w, http.StatusOK, a.origin[p.Name], site.HelperPage{Agent: r.principal.Email, Platform: p.Name})
+}
+
+// helperNext is GET /helper/next?wait=: the helper's question what to do. It waits a while for something.
+func (a *API) helperNext(w http.ResponseWriter, r *request) error {
+	x := a.helpers.of(r.principal.Email)
+	a.helpers.mu.Lock()
+	x.asking++
+	a.helpers.mu.Unlock()
+	defer func() {
+		a.helpers.mu.Lock()
+		x.asking, x.left = x.asking-1, time.Now()
+		a.helpers.mu.Unlock()
+	}()
+	wait := helperPoll
+	if asked, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil {
+		wait = min(wait, asked)
+	}
+	patience := time.NewTimer(wait)
+	defer patience.Stop()
+	for {
+		select {
+		case wish := <-x.wishes:
+			if time.Since(wish.asked) < helperGap { // whoever asked has given up else
+				return answer(w, http.StatusOK, wish)
+			}
+			continue
+		case <-patience.C:
+		case <-a.done:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+}
+
+// helperOpen is GET /widget/helper.
+func (a *API) helperOpen(w http.ResponseWriter, r *request) error {
+	return answer(w, http.StatusOK, map[string]bool{"open": a.helpers.is(r.principal.Email)})
+}
+
+// helperAsk is POST /widget/helper: a trigger asks the agent's own helper.
+func (a *API) helperAsk(w http.ResponseWriter, r *request) error {
+	wish := wanted{asked: time.Now()}
+	if err := read(r, &wish); err != nil {
+		return err
+	}
+	x := wish
+	if _, err := wished(map[string][]string{"action": {string(x.Action)}, "origin": {string(x.Origin)}, "reason": {x.Reason}, "id": {x.ID}}); err != nil || !dispatch.IsID(x.ID) {
+		return invalid("id, action, origin or reason is wrong.")
+	}
+	if !a.helpers.give(r.principal.Email, wish) {
+		return &problem{http.StatusNotFound, codeInvalid, "No helper window is open. Open one at /setup."}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,69 @@
+// The helper: a window of ours that is kept open, and opens the platform's small window for triggers that come without a click.
+'use strict';
+(() => {
+  const doc = document, verdict = doc.querySelector('.verdict'), done = doc.querySelector('.links');
+  const features = 'popup,width=480,height=320', patience = 15000;
+  const post = (path, body) => fetch(path, {
+    method: 'POST', keepalive: true, credentials: 'same-origin', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body),
+  });
+  const say = (text, ready) => {
+    if (verdict.textContent !== text) verdict.textContent = text;
+    verdict.classList.toggle('ready', ready);
+  };
+  const blocked = 'The browser blocked a window. Allow pop-ups for this page, then try again.';
+  let refused = false;
+
+  function act({id, action, origin, reason}) {
+    const start = performance.now(), name = 'offrecord-helper-' + action, w = open('about:blank', name, features);
+    const report = (outcome, kind) => post(`/api/v1/attempts/${id}/outcome`, {outcome, evidence: {kind, after_ms: Math.round(performance.now() - start)}}).catch(() => {});
+    const item = doc.createElement('li');
+    item.textContent = `${new Date().toLocaleTimeString()} ${action}${w ? '' : ': the window was blocked'}`;
+    done.prepend(item);
+    while (done.children.length > 5) done.lastChild.remove();
+    refused = !w;
+    if (!w) {
+      post('/api/v1/attempts', {id, action, origin, reason, transport: 'popup'}).then(() => report('failed', 'blocked')).catch(() => {});
+      say(blocked, false);
+      return;
+    }
+    const form = Object.assign(doc.createElement('form'), {method: 'post', action: '/act', target: name, hidden: true});
+    for (const [field, value] of Object.entries({id, action, origin, reason, transport: 'popup'})) {
+      form.append(Object.assign(doc.createElement('input'), {type: 'hidden', name: field, value}));
+    }
+    doc.body.append(form);
+    HTMLFormElement.prototype.submit.call(form);
+    form.remove();
+    const look = setInterval(() => {
+      const late = performance.now() - start > patience;
+      if (!w.closed && !late) return;
+      clearInterval(look);
+      if (w.closed) report('accepted', 'popup_closed'); else report('unknown', 'popup_open');
+    }, 25);
+  }
+
+  doc.querySelector('button').addEventListener('click', () => {
+    // More than five seconds after the click, so that the browser doesn't take it for the click's own.
+    say('A window opens in a few seconds. Don’t click.', false);
+    setTimeout(() => {
+      const w = open('about:blank', 'offrecord-helper-test', features);
+      refused = !w;
+      w?.close();
+      say(w ? 'Ready' : blocked, !!w);
+    }, 6000);
+  });
+
+  (async () => {
+    for (;;) {
+      try {
+        const answer = await fetch('/helper/next', {credentials: 'same-origin', cache: 'no-store'});
+        if (answer.status === 401) { say('You are signed out. Sign in in the panel, then reload this window.', false); return; }
+        if (!answer.ok) throw new Error();
+        if (answer.status === 200) act(await answer.json());
+        if (!refused) say('Ready', true);
+      } catch {
+        say('The server can’t be reached. It is asked again.', false);
+        await new Promise(go => setTimeout(go, 2000));
+      }
+    }
+  })();
+})();
