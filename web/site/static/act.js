@@ -161,9 +161,10 @@
     form.target = 'offrecord-native';
     if (asWindow) {
       // Beside this window it can be seen whether the platform closed its own; without a press the browser may refuse it.
-      const w = open('about:blank', 'offrecord-' + action, 'popup,width=480,height=320');
+      // Nobody else's window has its name: who opened this page may have opened others.
+      const name = 'offrecord-' + f.id, w = open('about:blank', name, 'popup,width=480,height=320');
       if (w) {
-        form.target = 'offrecord-' + action;
+        form.target = name;
         watch(f, w);
       } else if (opened) {
         form.target = '_self'; // this window becomes the platform's, which closes it
