@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"offrecord/web/audit"
 	"offrecord/web/identity"
@@ -104,8 +103,10 @@ func (a *API) oidcLogout(w http.ResponseWriter, r *request) error {
 	case err != nil:
 		return a.turnedAway(r, identity.ByOIDC, "", err)
 	}
-	ended, err := a.Sessions.EndOf(subject, sid)
-	a.note(r, audit.Record{Kind: audit.SignOut, Detail: audit.NewText("by the provider, sessions: " + strconv.Itoa(ended))})
+	whose, err := a.Sessions.EndOf(subject, sid)
+	for _, email := range whose {
+		a.note(r, audit.Record{Kind: audit.SignOut, Agent: audit.NewID(email), Detail: audit.NewText("at the provider")})
+	}
 	if err != nil {
 		return fmt.Errorf("ending the sessions of a log-out by the provider: %w", err)
 	}

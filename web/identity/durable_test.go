@@ -168,8 +168,8 @@ func TestASlowStoreHoldsNobodyUp(t *testing.T) {
 		if _, ok := s.Use(other); ok {
 			t.Error("a log-out waits for the store")
 		}
-		if n, err := s.EndOf("nobody", ""); n != 0 || err == nil {
-			t.Errorf("%d, %v", n, err)
+		if whose, err := s.EndOf("nobody", ""); len(whose) != 0 || err == nil {
+			t.Errorf("%v, %v", whose, err)
 		}
 		release()
 		time.Sleep(10 * time.Second)
@@ -207,8 +207,8 @@ func TestAStoreThatFails(t *testing.T) {
 	if _, ok := s.Use(token); !ok {
 		t.Error("nobody can log in")
 	}
-	if n, err := s.EndOf("b1", ""); n != 0 || err == nil {
-		t.Errorf("sessions that were never read are said to be ended: %d, %v", n, err)
+	if whose, err := s.EndOf("b1", ""); len(whose) != 0 || err == nil {
+		t.Errorf("sessions that were never read are said to be ended: %v, %v", whose, err)
 	}
 	if err := s.Close(); err == nil {
 		t.Error("what wasn't written was called written")
@@ -258,15 +258,20 @@ func TestAProviderEndsSessions(t *testing.T) {
 	}
 	one, oneEnded := begin("b", "1")
 	two, _ := begin("b", "2")
+	three, _ := begin("b", "4")
 	other, _ := begin("c", "3")
 	demo := s.Begin(as(bill), "")
 	tests := []struct {
 		subject, sid string
-		ends         int
-	}{{"", "", 0}, {"b", "9", 0}, {"c", "1", 0}, {"", "1", 1}, {"b", "1", 0}, {"b", "", 1}, {"", "3", 1}}
+		ends         bool
+	}{{"", "", false}, {"b", "9", false}, {"c", "1", false}, {"", "1", true}, {"b", "1", false}, {"b", "", true}, {"", "3", true}}
 	for _, tt := range tests {
-		if n, err := s.EndOf(tt.subject, tt.sid); n != tt.ends || err != nil {
-			t.Errorf("%q %q: %d, %v", tt.subject, tt.sid, n, err)
+		want := "[]"
+		if tt.ends {
+			want = "[bill@acme.example]"
+		}
+		if whose, err := s.EndOf(tt.subject, tt.sid); fmt.Sprint(whose) != want || err != nil {
+			t.Errorf("%q %q: %v, %v", tt.subject, tt.sid, whose, err)
 		}
 	}
 	select {
@@ -274,7 +279,7 @@ func TestAProviderEndsSessions(t *testing.T) {
 	default:
 		t.Error("who follows a session isn't told of its end")
 	}
-	for _, token := range []string{one, two, other} {
+	for _, token := range []string{one, two, three, other} {
 		if _, ok := s.Use(token); ok {
 			t.Error("it lives")
 		}

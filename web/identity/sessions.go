@@ -194,23 +194,24 @@ func (s *Sessions) End(token string) error {
 	return s.durable()
 }
 
-// EndOf ends the sessions that a provider names: the one session sid, or without it all of a subject. It says how many there
-// were; the error is End's.
-func (s *Sessions) EndOf(subject, sid string) (int, error) {
+// EndOf ends the sessions that a provider names: the one session sid, or without it all of a subject. It says whose they were,
+// each once; the error is End's.
+func (s *Sessions) EndOf(subject, sid string) (emails []string, err error) {
 	s.mu.Lock()
-	n := 0
 	for h, found := range s.byHash {
 		if sid != "" && found.SID == sid && (subject == "" || found.Subject == subject) || sid == "" && subject != "" && found.Subject == subject {
 			s.end(h)
-			n++
+			if !slices.Contains(emails, found.Email) {
+				emails = append(emails, found.Email)
+			}
 		}
 	}
 	loaded := s.loaded
 	s.mu.Unlock()
 	if !loaded {
-		return n, errNotDurable
+		return emails, errNotDurable
 	}
-	return n, s.durable()
+	return emails, s.durable()
 }
 
 func (s *Sessions) add(h hash, one *session) {
