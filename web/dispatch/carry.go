@@ -283,9 +283,10 @@ func (c *carrier) target() platform.Target {
 // callID is what a platform may call a call: its ids are UUIDs or numbers.
 var callID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
 
-// onCall takes the call's id from the platform, which knows best. The line is locked.
+// onCall takes the call's id from the platform, which knows best; but not after a start, when it needn't be the call of then. The
+// line is locked.
 func (c *carrier) onCall(call string) {
-	if callID.MatchString(call) { // a platform may say anything there
+	if callID.MatchString(call) && !c.entry.restarted { // a platform may say anything there
 		c.line.timeline.Amend(c.attempt.ID, func(a *recording.Attempt) { a.Call = call })
 	}
 }

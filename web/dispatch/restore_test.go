@@ -261,6 +261,34 @@ func TestAKillInTheMiddleOfTheEnd(t *testing.T) {
 	}
 }
 
+// TestAPauseThatAStartRepeatsIsOfNoKnownCall kills the server before it has written down what became of a pause. The next run
+// makes sure that it is paused, be it another call by now; whether it is, it doesn't know.
+func TestAPauseThatAStartRepeatsIsOfNoKnownCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &house{book: new(book)}
+		h.start(t, nil)
+		h.tape.mu.Lock()
+		h.tape.reads, h.tape.ways = true, []way{{lag: time.Second}}
+		h.tape.mu.Unlock()
+		order(h.Dispatcher, recording.Pause)
+		time.Sleep(500 * time.Millisecond)
+		h.life.kill()
+		time.Sleep(time.Second)
+		h.tape.turn("c2")
+		for range 2 { // as little after a further start
+			h.start(t, nil)
+			time.Sleep(30 * time.Second)
+			if s := h.Snapshot(vera); s.State != recording.Paused || !h.tape.Silent() || s.Attempt.Call != "" || s.AtMaxPause != "" {
+				t.Fatalf("%+v", s)
+			}
+		}
+		time.Sleep(3 * time.Minute)
+		if h.resumed() != nil || !slices.Contains(h.alerts(), recording.AlertOverdue) {
+			t.Errorf("%+v %v", h.resumed(), h.alerts())
+		}
+	})
+}
+
 // TestACallThatIsKeptAsAHash restores from a journal that has no more of a call: what happened is as before, and that the call
 // is the same isn't known.
 func TestACallThatIsKeptAsAHash(t *testing.T) {
