@@ -230,18 +230,18 @@ func (l recordingsList) run(ctx context.Context, out, complaints io.Writer) int 
 	}
 	defer a.Close()
 	add, end := recordingsPrinter(out, l.Format)
-	if err := each(a.Recordings(ctx, q), l.Limit, bar(out, complaints, "recordings"), add, end); err != nil {
+	if err := each(a.Recordings(ctx, q), l.Limit, bar(out, complaints, "recordings", 0), add, end); err != nil {
 		return failed(complaints, err)
 	}
 	return good
 }
 
-// bar counts records while they are listed, unless they are seen to come.
-func bar(out, complaints io.Writer, what string) progress {
+// bar counts what is printed line by line, unless the lines are seen to come.
+func bar(out, complaints io.Writer, what string, total int) progress {
 	if f, ok := out.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
 		return progress{}
 	}
-	return counted(complaints, what, 0, false)
+	return counted(complaints, what, int64(total), false)
 }
 
 // each prints what comes, and ends the print also after an error, so that what was printed can be read.
@@ -506,7 +506,7 @@ func (a *archive) delete(ctx context.Context, victims []victim, d deleting, in i
 			return misused(complaints, errors.New("nothing was deleted: a script says --yes"))
 		}
 	}
-	p := counted(complaints, "deleted", int64(len(victims)), false)
+	p := bar(out, complaints, "deleted", len(victims))
 	defer p.end()
 	status, run := good, uuid.NewString()
 	for _, v := range victims {

@@ -39,7 +39,7 @@ func (l transcriptsList) run(ctx context.Context, out, complaints io.Writer) int
 	defer a.Close()
 	add, end := transcriptsPrinter(out, l.Format)
 	masked := func(t recordings.Transcript) error { return add(t.Masked()) }
-	if err := each(a.Transcripts(ctx, q), l.Limit, bar(out, complaints, "transcripts"), masked, end); err != nil {
+	if err := each(a.Transcripts(ctx, q), l.Limit, bar(out, complaints, "transcripts", 0), masked, end); err != nil {
 		return failed(complaints, err)
 	}
 	return good
@@ -204,22 +204,19 @@ func (s transcriptsScan) ask(ctx context.Context, in io.Reader, out, complaints 
 		return usage
 	}
 	defer a.Close()
-	print, end := foundPrinter(out, s.Format)
-	status, sure := good, []string(nil)
-	scanned, withNumbers, err := a.scan(ctx, q, complaints, func(t recordings.Transcript, numbers []recordings.CardNumber) error {
+	status, sure, lines := good, []string(nil), []foundLine(nil)
+	scanned, withNumbers, err := a.scan(ctx, q, complaints, func(t recordings.Transcript, numbers []recordings.CardNumber) {
 		certain := false
 		for _, n := range numbers {
 			certain = certain || n.Doubt == ""
-			if err := print(lineOf(t, n)); err != nil {
-				return err
-			}
+			lines = append(lines, lineOf(t, n))
 		}
 		if certain {
 			sure = append(sure, t.GUID)
 		}
-		return nil
 	})
-	if err = errors.Join(err, end()); err != nil {
+	// Printed at the end: until then there is the bar.
+	if err = errors.Join(err, printFound(out, s.Format, lines)); err != nil {
 		status = failed(complaints, err)
 	}
 	if withNumbers > 0 {
@@ -245,7 +242,7 @@ func (s transcriptsScan) ask(ctx context.Context, in io.Reader, out, complaints 
 
 // scan reads every transcript that a query finds and calls found for each in which there is a card number. It says how many it
 // read, and in how many there was one.
-func (a *archive) scan(ctx context.Context, q recordings.Query, complaints io.Writer, found func(recordings.Transcript, []recordings.CardNumber) error) (scanned, with int, err error) {
+func (a *archive) scan(ctx context.Context, q recordings.Query, complaints io.Writer, found func(recordings.Transcript, []recordings.CardNumber)) (scanned, with int, err error) {
 	var guids []string
 	listing := counted(complaints, "transcripts", 0, false)
 	for t, err := range a.Transcripts(ctx, q) {
@@ -270,9 +267,7 @@ func (a *archive) scan(ctx context.Context, q recordings.Query, complaints io.Wr
 		scanned++
 		if numbers := t.CardNumbers(); len(numbers) > 0 {
 			with++
-			if err := found(t, numbers); err != nil {
-				return scanned, with, err
-			}
+			found(t, numbers)
 		}
 		p.add(1)
 	}
@@ -294,27 +289,32 @@ func lineOf(t recordings.Transcript, n recordings.CardNumber) foundLine {
 	return l
 }
 
-func foundPrinter(out io.Writer, format string) (add func(foundLine) error, end func() error) {
+func printFound(out io.Writer, format string, lines []foundLine) error {
 	switch format {
 	case "json":
 		e := json.NewEncoder(out)
-		return func(l foundLine) error { return e.Encode(l) }, func() error { return nil }
+		for _, l := range lines {
+			if err := e.Encode(l); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "csv":
 		w := csv.NewWriter(out)
 		w.Write([]string{"interaction", "start", "agent", "number", "brand", "where", "doubt"})
-		return func(l foundLine) error {
-				return w.Write([]string{recordings.Cell(l.Interaction), l.Start, recordings.Cell(l.Agent), l.Number, l.Brand, strings.Join(l.Where, "; "), l.Doubt})
-			}, func() error {
-				w.Flush()
-				return w.Error()
-			}
+		for _, l := range lines {
+			w.Write([]string{recordings.Cell(l.Interaction), l.Start, recordings.Cell(l.Agent), l.Number, l.Brand, strings.Join(l.Where, "; "), l.Doubt})
+		}
+		w.Flush()
+		return w.Error()
 	}
 	t := newTable(out, "NUMBER:19", "BRAND:16", "AGENT:12", "INTERACTION:45", "WHERE")
-	return func(l foundLine) error {
+	for _, l := range lines {
 		where := strings.Join(l.Where, ", ")
 		if l.Doubt != "" {
 			where += "; in doubt, because " + l.Doubt
 		}
-		return t.line(l.Number, l.Brand, l.Agent, l.Interaction, where)
-	}, t.to.Flush
+		t.line(l.Number, l.Brand, l.Agent, l.Interaction, where)
+	}
+	return t.to.Flush()
 }
