@@ -28,6 +28,7 @@ const (
 	defaultTry       = 5 * time.Second
 	defaultAttempt   = 15 * time.Second
 	defaultRetention = 8760 * time.Hour // 12 months, PCI DSS 10.5.1
+	defaultNightly   = "02:30"
 )
 
 // plain is a name that is safe in a URL's path, a log and a page alike.
@@ -125,6 +126,16 @@ func (p *parser) checkStore(c *Config) {
 			p.https("alerts.webhook", a.Webhook)
 		}
 		a.Key = p.webhookKey("alerts", "secret", a.Secret, a.SecretFile)
+	}
+	switch c.Evidence.Nightly {
+	case "off":
+		c.Evidence.At = -1
+	default:
+		at, err := time.Parse("15:04", cmp.Or(c.Evidence.Nightly, defaultNightly))
+		if err != nil {
+			p.at("evidence.nightly", "nightly must be a time of the day in UTC such as 02:30, or off.")
+		}
+		c.Evidence.At = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
 	}
 	a := &c.Audit
 	switch {
@@ -352,11 +363,14 @@ func (p *parser) warnings(c *Config) []Finding {
 	}
 	if c.Store == "" {
 		warn("", "There is no store: attempts are kept in memory only, and forgotten when the server ends. Write store: sqlite:offrecord.db.")
-		for _, key := range []string{"spool", "retention", "audit"} {
+		for _, key := range []string{"spool", "retention", "audit", "evidence"} {
 			if p.given(key) {
 				warn(key, key+" does nothing without store.")
 			}
 		}
+	}
+	if p.given("evidence") && !slices.ContainsFunc(c.Platforms, func(x Platform) bool { return !x.DataToken.IsZero() }) {
+		warn("evidence", "evidence is taken from 8x8's recordings: it does nothing without a platform that has a data_token_file.")
 	}
 	for i, x := range c.Platforms {
 		path := fmt.Sprintf("platforms[%d]", i)

@@ -32,6 +32,7 @@ type Config struct {
 	Retention      time.Duration  `yaml:"retention"`
 	Audit          Audit          `yaml:"audit"`
 	Alerts         *Alerts        `yaml:"alerts"`
+	Evidence       Evidence       `yaml:"evidence"`
 	LinkLifetime   time.Duration  `yaml:"link_lifetime"` // how long a one-click link lives at most; 0: as package link has it
 	EmbedOrigins   []string       `yaml:"embed_origins"` // origins such as https://acme.my.salesforce.com
 	Identity       Identity       `yaml:"identity"`
@@ -62,6 +63,13 @@ type Audit struct {
 	CheckpointSecret     Secret        `yaml:"checkpoint_secret"`
 	CheckpointSecretFile string        `yaml:"checkpoint_secret_file"`
 	CheckpointKey        secret.String `yaml:"-"`
+}
+
+// Evidence is when the recordings are listened to, where a platform has a data token.
+type Evidence struct {
+	Nightly string        `yaml:"nightly"` // a time of the day in UTC, 02:30 if left out, or off
+	Every   bool          `yaml:"every"`   // also recordings of calls without a pause
+	At      time.Duration `yaml:"-"`       // Nightly after midnight; negative: off
 }
 
 // Alerts is who is told when something needs a person, besides the supervisors' page. Messages are signed by the Standard

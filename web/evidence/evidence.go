@@ -9,7 +9,7 @@ package evidence
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"iter"
 	"time"
@@ -19,15 +19,14 @@ import (
 type Archive interface {
 	// List yields the recordings that began in a stretch of the platform's time.
 	List(ctx context.Context, from, to time.Time) iter.Seq2[Recording, error]
-	// Open streams a recording from a byte on. A range that the platform can't serve is skipped to. ErrGone means that the
-	// archive lists it and doesn't have it.
-	Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error)
-	// Delete deletes a recording for good; deleting what isn't there is no error.
+	// Open streams a recording. ErrGone means that the archive doesn't have it, though it may have listed it.
+	Open(ctx context.Context, name string) (io.ReadCloser, error)
+	// Delete deletes a recording for good, and returns nil once the archive doesn't have it any more.
 	Delete(ctx context.Context, name string) error
 }
 
 // ErrGone is a recording that the archive doesn't have, or not any more.
-var ErrGone = fmt.Errorf("the recording isn't in the archive")
+var ErrGone = errors.New("the recording isn't in the archive")
 
 // Recording is what an archive says of one recording.
 type Recording struct {

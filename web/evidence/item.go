@@ -39,7 +39,8 @@ type Item struct {
 	Recording Recording         `json:"recording,omitzero"`
 	Finding
 	// May is where on the tape the window may lie at all.
-	May silence.Span `json:"may,omitzero"`
+	May   silence.Span `json:"may,omitzero"`
+	Close *Closeup     `json:"close,omitempty"`
 	// Final says that looking again would find the same.
 	Final     bool      `json:"final"`
 	Run       string    `json:"run"`
@@ -91,6 +92,7 @@ func (h *hearing) item(i int, platform string) Item {
 	x.Final = true
 	if h.tape != nil {
 		x.May = p.span(h.alignment.Range, h.tape.Duration)
+		x.Close = closeup(p.region, x.May)
 	}
 	x.identify()
 	return x

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -403,7 +402,7 @@ func (c *Checker) without(w *Window, platform string) Item {
 
 // listen fetches a recording and listens to it. An error ends the run: a platform that refuses us does so for all of them.
 func (c *Checker) listen(ctx context.Context, p Platform, h *hearing) error {
-	stream, err := p.Archive.Open(ctx, h.recording.Name, 0)
+	stream, err := p.Archive.Open(ctx, h.recording.Name)
 	if err == nil {
 		err = h.listen(ctx, stream, c.pace())
 		stream.Close()
@@ -472,15 +471,6 @@ func sentence(err error) string {
 	return capital(s)
 }
 
-// Recording opens a recording to be played, ErrNotFound if it was never listened to.
-func (c *Checker) Recording(ctx context.Context, platform, name string) (io.ReadCloser, error) {
-	p, ok := c.Platform(platform)
-	if !ok {
-		return nil, ErrNotFound
-	}
-	return p.Archive.Open(ctx, name, 0)
-}
-
 // Platform is the platform with this name.
 func (c *Checker) Platform(name string) (Platform, bool) {
 	for _, p := range c.Platforms {
@@ -501,19 +491,29 @@ func (c *Checker) Delete(ctx context.Context, platform, name, confirmed string, 
 	if !ok {
 		return ErrNotFound
 	}
-	if _, err := c.Store.Tape(ctx, platform, name); err != nil {
+	tape, err := c.Store.Tape(ctx, platform, name)
+	if err != nil {
 		return err
 	}
 	if confirmed != name {
 		return ErrName
 	}
-	if err := note(audit.Record{Kind: audit.Deletion, Platform: audit.NewText(platform), Detail: audit.NewText("asked for: recording " + name)}); err != nil {
+	about := audit.Record{Kind: audit.Deletion, Agent: audit.NewID(tape.Agent), Platform: audit.NewText(platform), Call: audit.NewID(name), Reason: audit.NewText("evidence of a leak"),
+		Detail: audit.NewText("asked for")}
+	if err := note(about); err != nil {
 		return fmt.Errorf("noting the deletion in the audit log: %w", err)
 	}
-	if err := p.Archive.Delete(ctx, name); err != nil {
-		note(audit.Record{Kind: audit.Deletion, Platform: audit.NewText(platform), Outcome: recording.Unknown, Detail: audit.NewText("may not have worked: recording " + name)})
+	err = p.Archive.Delete(ctx, name)
+	about.Outcome, about.Detail = recording.Confirmed, audit.NewText("8x8 doesn't list it any more")
+	if err != nil {
+		about.Outcome, about.Detail = recording.Unknown, audit.NewText("it isn't known whether it was deleted")
+	}
+	noted := note(about)
+	if err != nil {
 		return fmt.Errorf("deleting the recording: %w", err)
 	}
-	note(audit.Record{Kind: audit.Deletion, Platform: audit.NewText(platform), Outcome: recording.Confirmed, Detail: audit.NewText("recording " + name)})
+	if noted != nil {
+		c.Log.Error("a recording was deleted, and the log couldn't take it", "platform", platform, "recording", name, "error", noted)
+	}
 	return c.Store.mark(ctx, "deleted = ?", "platform = ? AND recording = ?", format(c.Now()), platform, name)
 }

@@ -38,6 +38,7 @@ const (
 	theirs  = "401 200 404 404 403 403" // a thing of bill's, for agents
 	agents  = "401 200 200 200 403 403"
 	heads   = "401 403 403 403 200 200" // supervisors and admins
+	unkept  = "401 403 403 403 503 503" // theirs, too, where the server keeps a log, which it doesn't here
 	nowhere = "404 404 404 404 404 404" // not configured here, for anyone
 )
 
@@ -65,6 +66,12 @@ var everyRoute = []asking{
 
 	{route: "GET /alerts", statuses: heads},
 	{route: "POST /alerts", contentType: aForm, body: "id={alert}", statuses: "401 403 403 403 303 303"},
+	{route: "GET /evidence", statuses: unkept},
+	{route: "POST /evidence", contentType: aForm, statuses: unkept},
+	{route: "GET /evidence/{id}", path: "/evidence/x", statuses: unkept},
+	{route: "GET /evidence/{id}/audio", path: "/evidence/x/audio", statuses: unkept},
+	{route: "GET /evidence/{id}/delete", path: "/evidence/x/delete", statuses: unkept},
+	{route: "POST /evidence/{id}/delete", path: "/evidence/x/delete", contentType: aForm, body: "name=x", statuses: unkept},
 	{route: "GET /act", path: "/act?action=pause", statuses: agents},
 	{route: "POST /act", contentType: aForm, body: "action=pause&id={uuid}", statuses: "401 303 303 200 403 403"},
 	{route: "POST /act/link", contentType: aForm, body: "link=x&id={uuid}", statuses: "401 403 403 403 403 403"},
@@ -89,6 +96,10 @@ var everyRoute = []asking{
 	{route: "GET /api/v1/audit.csv", statuses: heads},
 	{route: "GET /api/v1/alerts", statuses: heads},
 	{route: "POST /api/v1/alerts/{id}/ack", path: "/api/v1/alerts/{alert}/ack", statuses: heads},
+	{route: "GET /api/v1/evidence", statuses: unkept},
+	{route: "GET /api/v1/evidence/runs", statuses: unkept},
+	{route: "POST /api/v1/evidence/runs", body: "{}", statuses: unkept},
+	{route: "GET /api/v1/evidence/report", statuses: unkept},
 	{route: "GET /api/v1/links", statuses: agents},
 	{route: "POST /api/v1/links", body: `{"purpose":"x"}`, statuses: "401 201 201 201 403 403"},
 	{route: "DELETE /api/v1/links/{id}", path: "/api/v1/links/{link}", statuses: "401 204 404 404 204 204"},

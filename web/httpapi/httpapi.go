@@ -206,7 +206,7 @@ func table() []route {
 		{method: get, pattern: "/alerts", who: supervisors, page: true, handle: (*API).alertsPage},
 		{method: post, pattern: "/alerts", who: supervisors, page: true, handle: (*API).alertsForm},
 		{method: get, pattern: "/evidence", who: supervisors, page: true, handle: (*API).evidencePage},
-		{method: post, pattern: "/evidence/runs", who: supervisors, page: true, handle: (*API).evidenceRunForm},
+		{method: post, pattern: "/evidence", who: supervisors, page: true, handle: (*API).evidenceRunForm},
 		{method: get, pattern: "/evidence/{id}", who: supervisors, page: true, handle: (*API).evidenceCall},
 		{method: get, pattern: "/evidence/{id}/audio", who: supervisors, page: true, within: assetTime, handle: (*API).evidenceAudio},
 		{method: get, pattern: "/evidence/{id}/delete", who: supervisors, page: true, handle: (*API).evidenceDeletePage},

@@ -312,12 +312,14 @@ func pagePolicy(platform, ancestors string, page any) string {
 	if platform != "" {
 		platform = " " + platform
 	}
-	wasm, trusted := "", "'none'"
+	wasm, trusted, media := "", "'none'", ""
 	switch page.(type) {
 	case site.PanelPage, site.WidgetPage:
 		wasm, trusted = " 'wasm-unsafe-eval'", "default offrecord"
+	case site.EvidenceCallPage:
+		media = "; media-src 'self'"
 	}
-	return "default-src 'none'; script-src 'self'" + wasm + "; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'" + platform +
+	return "default-src 'none'; script-src 'self'" + wasm + media + "; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'" + platform +
 		"; frame-src 'self'" + platform + "; form-action 'self'" + platform + "; base-uri 'none'; frame-ancestors " + ancestors +
 		"; require-trusted-types-for 'script'; trusted-types " + trusted
 }

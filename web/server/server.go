@@ -21,6 +21,7 @@ import (
 	"offrecord/web/audit"
 	"offrecord/web/config"
 	"offrecord/web/dispatch"
+	"offrecord/web/evidence"
 	"offrecord/web/httpapi"
 	"offrecord/web/identity"
 	"offrecord/web/link"
@@ -47,6 +48,7 @@ type Main struct {
 	journal         *journal // nil without a store
 	data            *sql.DB  // what isn't the log
 	alerts          *alert.Alerts
+	evidence        *evidence.Checker  // nil where no platform's recordings can be asked for
 	unfollow        context.CancelFunc // ends what follows the log's health and the alerts
 	sessions        *identity.Sessions
 	forget          context.CancelFunc // ends the look for the identity provider
@@ -190,6 +192,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if options.Links, err = link.Open(ctx, m.data, m.Config.LinkLifetime); err != nil {
 		return err
 	}
+	if options.Evidence, err = m.openEvidence(); err != nil {
+		return err
+	}
 	if m.journal != nil {
 		options.Audit, options.Ready = m.journal, func() error { return ready(m.journal.Status()) }
 	}
@@ -198,6 +203,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	}
 	m.failed = make(chan error, 2)
 	m.follow()
+	if m.evidence != nil && m.Config.Evidence.At >= 0 {
+		m.evidence.Nightly(evidence.Night{At: m.Config.Evidence.At, Every: m.Config.Evidence.Every})
+	}
 	if err := m.listen(ctx); err != nil {
 		m.Close()
 		return err
@@ -316,6 +324,7 @@ func (m *Main) Close() error {
 		m.unfollow()
 	}
 	m.running.Wait()
+	m.closeEvidence()
 	m.closeAlerts()
 	if m.journal != nil {
 		if err := m.journal.Close(); err != nil {

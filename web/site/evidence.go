@@ -1,0 +1,118 @@
+package site
+
+// EvidencePage is what the recordings show: a calendar, a table, and how to look again.
+type EvidencePage struct {
+	Nav    Nav
+	Who    string
+	Notice string
+	// From and To are days, both included.
+	From, To, Agent string
+	Verdicts        []EvidenceOption
+	Kinds           []EvidenceOption
+	Calendar        EvidenceCalendar
+	Counts          []EvidenceCount
+	Rows            []EvidenceRow
+	More            bool // there are more than are shown
+	Runs            []EvidenceRun
+	Running         bool
+	CanRun          bool
+	Platforms       []EvidencePlatform
+	HTML, JSON      string // the reports
+}
+
+// EvidenceOption is a choice of a filter.
+type EvidenceOption struct {
+	Value, Title string
+	Chosen       bool
+}
+
+// EvidenceCalendar is one month.
+type EvidenceCalendar struct {
+	Title          string
+	Earlier, Later string // addresses
+	Weeks          [][]EvidenceDay
+}
+
+// EvidenceDay is a day of it; the zero value one of another month.
+type EvidenceDay struct {
+	Day     int
+	Address string // empty where there is nothing
+	Said    string // all of it, for a screen reader
+	Counts  []EvidenceCount
+	Chosen  bool
+}
+
+// EvidenceCount is how often there is a verdict.
+type EvidenceCount struct {
+	Verdict, Sign, Title string
+	N                    int
+}
+
+// EvidenceRow is a finding.
+type EvidenceRow struct {
+	ID, When, Agent, Platform  string
+	Kind, Verdict, Sign, Title string
+	Reason, Certainty, Deleted string
+	Seconds                    string // how long the pause was
+}
+
+// EvidenceRun is one going through the recordings.
+type EvidenceRun struct{ When, Cause, Period, State, Found string }
+
+// EvidencePlatform is an account, and what can be checked of it.
+type EvidencePlatform struct {
+	Name, Kind, Note string
+	Checkable        bool
+}
+
+// EvidenceCallPage is one recording with all that was found in it.
+type EvidenceCallPage struct {
+	Nav       Nav
+	Who       string
+	Title     string // of the call
+	Agent     string
+	Facts     [][2]string
+	Whole     *EvidenceWave // nil if the recording couldn't be read
+	Findings  []EvidenceFinding
+	Tape      []EvidenceStretch
+	Audio     string // its address; empty where it isn't offered
+	AudioNote string
+	Delete    string // its address; empty where there is nothing to delete
+	Deleted   string
+}
+
+// EvidenceWave is a picture.
+type EvidenceWave struct {
+	Picture any // an evidence.Wave
+	About   string
+	ID      string
+	From    float64 // what it shows, in seconds
+	Seconds float64
+}
+
+// EvidenceFinding is one of the call's findings.
+type EvidenceFinding struct {
+	EvidenceRow
+	Here     bool // the one that was asked for
+	Facts    [][2]string
+	Close    *EvidenceWave
+	Sounds   []EvidenceStretch
+	Attempts []EvidenceAttempt
+}
+
+// EvidenceStretch is a stretch of the tape.
+type EvidenceStretch struct {
+	From, To, What, Channel, Level string
+	At                             float64 // in seconds
+	Leak                           bool
+}
+
+// EvidenceAttempt is an attempt of the log.
+type EvidenceAttempt struct{ When, Tape, Action, Origin, Outcome, Seq string }
+
+// EvidenceDeletePage asks for the recording's name before it is deleted for good.
+type EvidenceDeletePage struct {
+	Nav               Nav
+	Name, Back, About string
+	Notice            string
+}
