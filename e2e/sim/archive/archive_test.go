@@ -298,6 +298,27 @@ func TestRanges(t *testing.T) {
 	}
 }
 
+// Without ranges a broken download is read again from the beginning, and a slow one comes in its time.
+func TestWithoutRanges(t *testing.T) {
+	sim, client := start(t, archive.Config{NoRanges: true})
+	file := sim.Keep(archive.Call{Started: now, Ended: now.Add(2 * time.Second)})
+	whole := fetch(t, client(recordings.XML), file)
+	sim.SetFault(archive.Fetching, archive.Fault{Cut: 20_000, Times: 1})
+	if again := fetch(t, client(recordings.XML), file); !bytes.Equal(again, whole) {
+		t.Error("it became another file")
+	}
+	sim.SetFault(archive.Fetching, archive.Fault{Rate: 200_000, Times: 1})
+	began := time.Now()
+	if again := fetch(t, client(recordings.XML), file); !bytes.Equal(again, whole) || time.Since(began) < 150*time.Millisecond {
+		t.Errorf("%d bytes in %v", len(again), time.Since(began))
+	}
+	for _, r := range sim.Requests() {
+		if r.Status == http.StatusPartialContent {
+			t.Error("a part was given")
+		}
+	}
+}
+
 func fetch(t testing.TB, c *recordings.Client, name string) []byte {
 	t.Helper()
 	d, err := c.Open(t.Context(), name)
