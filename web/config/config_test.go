@@ -335,6 +335,7 @@ func TestWhatIsDangerousIsSaid(t *testing.T) {
 		{"the demo under a public name", good, "identity:", "public_url: https://offrecord.example\nidentity:", 3, "no loopback name"},
 		{"the demo behind a proxy", good, "identity:", "trusted_proxies: [10.0.0.0/8]\nidentity:", 3, "trusted_proxies"},
 		{"no store", good, "store: sqlite:offrecord.db\n", "", 1, "kept in memory only"},
+		{"a name for what isn't asked", good, "    tenant: acme01\n", "    tenant: acme01\n    data_tenant: acme\n", 8, "does nothing without data_token_file"},
 		{"an agent who can't be found", others, `, agent_id: "17"`, "", 17, "without agent_id"},
 		{"two people of one agent", others, "  - {email: nico", "  - {email: vik@emea.example, platform: emea, agent_id: \"17\"}\n  - {email: nico", 18, "on line 17"},
 	}
