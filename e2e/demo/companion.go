@@ -44,6 +44,8 @@ platforms:
     action_token_file: action-token
     data_token_file: data-token
     routes: [session]
+    max_pause: 3m
+    max_extensions: 1
   - name: acme-server # the same tenant, by the server
     kind: 8x8
     base_url: {{.Workspace}}
@@ -51,18 +53,24 @@ platforms:
     action_token_file: action-token
     data_token_file: data-token
     routes: [server]
+    max_pause: 3m
+    max_extensions: 1
   - name: emea
     kind: vonage
     base_url: {{.Vonage}}
     account: {{.Account}}
     client_id: {{.ClientID}}
     client_secret_file: vonage-secret
+    max_pause: 3m
+    max_extensions: 1
   - name: cx
     kind: cxone
     base_url: {{.CXone}}
     token_url: {{.CXone}}{{.AccessKeyPath}}
     access_key_id: {{.AccessKeyID}}
     access_key_secret_file: cxone-secret
+    max_pause: 3m
+    max_extensions: 1
 agents:
   - {email: {{.Bill.Email}}, role: agent, platform: acme, agent_id: {{.Bill.ID}}}
   - {email: {{.Becky.Email}}, role: agent, platform: acme-server, agent_id: {{.Becky.ID}}}
