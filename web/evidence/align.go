@@ -112,8 +112,8 @@ func align(t *silence.Tape, windows []placed, known Range) Alignment {
 			of = append(of, fits...)
 			whole = whole || len(fits) == 2 && f.Length() >= wholeLeast
 		}
-		if alike[0].Level != silence.Digital && !apart(t, alike) {
-			// A voice's own rests may match an edge by chance; not many, and no long one both.
+		if alike[0].Level != silence.Digital {
+			// A voice's own rests and held vowels may match an edge by chance; not nearly all of them, and no long one both.
 			if b, _ := weigh(of); b.count*10 < 16*len(windows) || b.count < 4 && !whole {
 				continue
 			}
