@@ -3,13 +3,18 @@ package e2e_test
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -371,5 +376,51 @@ func TestANamePointedAtThisMachineIsRefused(t *testing.T) {
 		if !slices.Equal(got, []int{status, status}) {
 			t.Errorf("a page of %s: %v, want %d", name, got, status)
 		}
+	}
+}
+
+// What the README's Security part and the list of the ASVS say is held by a test is held by a test of that name.
+func TestTheTestsThatSecurityNamesAreThere(t *testing.T) {
+	tests := map[string]bool{}
+	for _, file := range projectFiles(t) {
+		if !strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(filepath.Join(house, file))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted, and not committed yet
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(source, -1) {
+			tests[string(m[1])] = true
+		}
+	}
+	_, security, _ := strings.Cut(readme(t), "\n## Security\n")
+	security, _, _ = strings.Cut(security, "\n## ")
+	for where, text := range map[string]string{"the README": security, "web/ASVS.md": readFile(t, "web/ASVS.md")} {
+		named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(text, -1)
+		if len(named) < 20 {
+			t.Errorf("%s names %d tests", where, len(named))
+		}
+		for _, m := range named {
+			if !tests[m[1]] {
+				t.Errorf("%s names %s, which is no test", where, m[1])
+			}
+		}
+	}
+	// Each row of the threats says which test shows it.
+	rows := 0
+	for _, line := range strings.Split(security, "\n") {
+		if strings.HasPrefix(line, "| ") && strings.Count(line, "|") == 6 && !strings.HasPrefix(line, "| who |") && !strings.HasPrefix(line, "|---") {
+			rows++
+			if !strings.Contains(line, "`Test") {
+				t.Errorf("no test is named: %s", line)
+			}
+		}
+	}
+	if rows < 12 {
+		t.Errorf("the README lists %d threats", rows)
 	}
 }
