@@ -31,6 +31,7 @@ type auditVerify struct {
 	Export      string `xor:"log" placeholder:"FILE" help:"An export instead of a store."`
 	Checkpoints string `placeholder:"FILE" help:"Checkpoints that were kept elsewhere. Without any, a log that was cut at its own last checkpoint isn't told from a shorter one."`
 	Key         string `placeholder:"FILE" help:"The log's public key, or its signing key, kept elsewhere. Without it, the log shows only that it agrees with itself."`
+	Report      string `arg:"" optional:"" placeholder:"FILE" help:"A report of evidence instead, as a page or as JSON."`
 }
 
 type auditExport struct {
@@ -124,6 +125,15 @@ func trust(key, checkpoints string) (audit.Trust, error) {
 }
 
 func (v auditVerify) run(ctx context.Context, out, complaints io.Writer) int {
+	if v.Report != "" {
+		if v.Store != "" || v.Export != "" || v.Checkpoints != "" {
+			return misused(complaints, errors.New("verify a report or a log: leave the report out, or --store, --export and --checkpoints"))
+		}
+		if v.Config != "" && !v.find(&v.Key, &v.Checkpoints, complaints) {
+			return usage
+		}
+		return verifyReport(v.Report, v.Key, out, complaints)
+	}
 	if !v.find(&v.Key, &v.Checkpoints, complaints) {
 		return usage
 	}

@@ -32,6 +32,7 @@ type commands struct {
 	Serve       serve               `cmd:"" help:"Run the server."`
 	Check       check               `cmd:"" help:"Check a configuration, and each credential as far as that touches no recording."`
 	Audit       auditCommands       `cmd:"" help:"Verify and export the log of what was asked for, done and refused."`
+	Evidence    evidenceCommand     `cmd:"" help:"Listen to 8x8's recordings: was each pause silent? Exit 1 if one is audible."`
 	Recordings  recordingsCommands  `cmd:"" help:"List, fetch and delete 8x8's call recordings."`
 	Transcripts transcriptsCommands `cmd:"" help:"List, show, search and delete 8x8's chat transcripts."`
 	Version     version             `cmd:"" help:"Print the version."`
