@@ -204,6 +204,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"the demo off loopback", "127.0.0.1:8080", "192.0.2.1:8080", 2, "for loopback only"},
 		{"a listener that is none", "127.0.0.1:8080", "8080", 1, "a host and a port"},
 		{"metrics in public", "identity:", "metrics_listen: 127.0.0.1:8080\nidentity:", 2, "port of its own"},
+		{"a link's life that is none", "identity:", "link_lifetime: 1s\nidentity:", 2, "at least 1m"},
 		{"a path in public_url", "identity:", "public_url: http://localhost/x\nidentity:", 2, "no path"},
 		{"half of tls", "identity:", "tls: {cert_file: cert.pem}\nidentity:", 2, "key_file is missing"},
 		{"everyone is a proxy", "identity:", "trusted_proxies: [0.0.0.0/0]\nidentity:", 2, "everyone"},
