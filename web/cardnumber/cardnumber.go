@@ -1,5 +1,9 @@
-// Package cardnumber finds what may be a card number in text that people and platforms write, so that it is refused or masked
-// before it is kept. It errs on the side of finding: an id that looks like a card number isn't kept either.
+// Package cardnumber finds card numbers in what people and platforms write.
+//
+// Find and Mask are for text that is about to be kept: they err on the side of finding, since an id that looks like a card number
+// needn't be kept either. Search and Hide are for conversations that are kept already, elsewhere: they look harder, across words
+// and messages, and tell what is probably something else. Nothing that this package returns holds more of a number than may be
+// shown.
 package cardnumber
 
 import (
