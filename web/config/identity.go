@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 
 	"offrecord/web/identity/embedjwt"
 )
@@ -90,7 +91,8 @@ func (p *parser) checkEmbedJWT(j *EmbedJWT) {
 		j.Key, err = embedjwt.SharedKey(text)
 	}
 	if err != nil {
-		p.at(at, err.Error())
+		text := err.Error()
+		p.at(at, strings.ToUpper(text[:1])+text[1:]+".")
 	}
 }
 

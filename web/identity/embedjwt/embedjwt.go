@@ -52,16 +52,16 @@ func newKey(algorithm jose.SignatureAlgorithm, key any) Key {
 	return Key{algorithm, func() any { return key }}
 }
 
-// PublicKey reads a public key in PEM: RSA of at least 2048 bits is for RS256, P-256 for ES256. The error is a sentence.
+// PublicKey reads a public key in PEM: RSA of at least 2048 bits is for RS256, P-256 for ES256. The error says what to do.
 func PublicKey(text []byte) (Key, error) {
 	block, rest := pem.Decode(text)
 	switch {
 	case block == nil:
-		return Key{}, errors.New("This isn't a public key in PEM: write the one that begins with -----BEGIN PUBLIC KEY-----.")
+		return Key{}, errors.New("this isn't a public key in PEM: write the one that begins with -----BEGIN PUBLIC KEY-----")
 	case strings.Contains(block.Type, "PRIVATE"):
-		return Key{}, errors.New("This is a private key, which belongs to the CRM alone: write its public half.")
+		return Key{}, errors.New("this is a private key, which belongs to the CRM alone: write its public half")
 	case strings.TrimSpace(string(rest)) != "":
-		return Key{}, errors.New("There is more than one key in this file: leave the one that the CRM signs with.")
+		return Key{}, errors.New("there is more than one key in this file: leave the one that the CRM signs with")
 	}
 	var key any
 	var err error
@@ -71,35 +71,35 @@ func PublicKey(text []byte) (Key, error) {
 	case "RSA PUBLIC KEY":
 		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
 	default:
-		return Key{}, errors.New("This isn't a public key in PEM: write the one that begins with -----BEGIN PUBLIC KEY-----.")
+		return Key{}, errors.New("this isn't a public key in PEM: write the one that begins with -----BEGIN PUBLIC KEY-----")
 	}
 	if err != nil {
-		return Key{}, errors.New("This public key can't be read: export it again.")
+		return Key{}, errors.New("this public key can't be read: export it again")
 	}
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < minRSA {
-			return Key{}, errors.New("This RSA key is shorter than 2048 bits: make a longer one.")
+			return Key{}, errors.New("this RSA key is shorter than 2048 bits: make a longer one")
 		}
 		return newKey(jose.RS256, key), nil
 	case *ecdsa.PublicKey:
 		if key.Curve != elliptic.P256() {
-			return Key{}, errors.New("This key's curve is for none of RS256 and ES256: take P-256.")
+			return Key{}, errors.New("this key's curve is for none of RS256 and ES256: take P-256")
 		}
 		return newKey(jose.ES256, key), nil
 	}
-	return Key{}, errors.New("This key is for none of RS256 and ES256: take RSA, or ECDSA with P-256.")
+	return Key{}, errors.New("this key is for none of RS256 and ES256: take RSA, or ECDSA with P-256")
 }
 
-// SharedKey takes the secret of HS256. The error is a sentence.
+// SharedKey takes the secret of HS256. The error says what to do.
 func SharedKey(s secret.String) (Key, error) {
 	text := s.Reveal()
 	switch {
 	case strings.Contains(text, "-----BEGIN"):
 		// Whoever knows a public key could sign with it.
-		return Key{}, errors.New("This is a key in PEM, and no secret of HS256: for a public key use public_key_file.")
+		return Key{}, errors.New("this is a key in PEM, and no secret of HS256: for a public key use public_key_file")
 	case len(text) < minSecret:
-		return Key{}, errors.New("The secret of HS256 must have at least 32 bytes: make a random one.")
+		return Key{}, errors.New("the secret of HS256 must have at least 32 bytes: make a random one")
 	}
 	return newKey(jose.HS256, []byte(text)), nil
 }
