@@ -470,15 +470,23 @@ func (d *Dispatcher) fault(e *entry, a recording.Attempt) {
 			Text: "On this account nobody says whether a pause worked, so its agents have to look in the platform's own screen each time. Set up a route that confirms, if there is one."}
 	case a.Outcome == recording.Unknown && e.restarted:
 		alert.Kind = recording.AlertRestart
-		alert.Text = fmt.Sprintf("The server ended while a %s was under way, and it isn't known what became of it. Look in the platform's own screen.", a.Action)
+		alert.Text = fmt.Sprintf("The server ended while a %s was under way, and it isn't known what became of it. Look in the platform's own screen.", named(a.Action))
 	case a.Outcome == recording.Unknown:
 		alert.Kind = recording.AlertUnknown
-		alert.Text = fmt.Sprintf("A %s may or may not have worked. %s", a.Action, a.Detail)
+		alert.Text = fmt.Sprintf("A %s may or may not have worked. %s", named(a.Action), a.Detail)
 	case a.Outcome.KeepsState() && a.Outcome != recording.Superseded && a.Outcome != recording.NotEnabled:
 		alert.Kind = recording.AlertFailed
-		alert.Text = fmt.Sprintf("A %s didn't work. %s", a.Action, a.Detail)
+		alert.Text = fmt.Sprintf("A %s didn't work. %s", named(a.Action), a.Detail)
 	default:
 		return
 	}
 	d.options.Alert(alert)
+}
+
+// named is an action in a sentence.
+func named(a recording.Action) string {
+	if a == recording.DoNotRecord {
+		return "customer's refusal"
+	}
+	return string(a)
 }

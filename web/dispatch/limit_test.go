@@ -107,13 +107,6 @@ func (f *floor) resumed() *recording.Attempt {
 	return nil
 }
 
-// acts are what the platform was asked to do.
-func (f *floor) acts() []recording.Action {
-	f.tape.mu.Lock()
-	defer f.tape.mu.Unlock()
-	return slices.Clone(f.tape.acted)
-}
-
 func TestAPauseEndsByItselfWhereThatIsSafe(t *testing.T) {
 	const limit = 3 * time.Minute
 	crm := func(f *floor, _ *dispatch.Options) { f.tape.names, f.limit.AtMax = false, dispatch.AtMaxResume }
