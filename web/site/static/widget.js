@@ -175,7 +175,7 @@
   async function askHelper() {
     const {open} = await api('/widget/helper').catch(() => ({}));
     if (!!open !== helper) {
-      helper = !!open;
+      html.toggleAttribute('data-helper', helper = !!open);
       status();
     }
     setTimeout(askHelper, 5000);

@@ -1,0 +1,165 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"offrecord/app/recording"
+	"offrecord/e2e/browser"
+	"offrecord/e2e/sim/agui"
+)
+
+// openSetup opens the setup page of the desk's agent, who is logged in.
+func (o *office) openSetup(t *testing.T, tab *browser.Tab) {
+	t.Helper()
+	o.logIn(t, tab, o.d)
+	tab.Open(o.url + "/setup")
+	tab.Until(`document.cookie.includes("offrecord_tpc=")`)
+}
+
+// bookmarks are the bookmarks that act, by name, as they stand in the page.
+func bookmarks(tab *browser.Tab) map[string]string {
+	return browser.Eval[map[string]string](tab, `Object.fromEntries([...document.querySelectorAll('[data-mark]')].map(a => [a.innerText, decodeURI(a.href)]))`)
+}
+
+// press runs a bookmark in a page, as its click does: with a person's event, and past the page's policy.
+func press(tab *browser.Tab, bookmark string) {
+	tab.Do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		said, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: bookmark[len("javascript:"):], UserGesture: new(true)})
+		if err == nil && said.ExceptionDetails != nil {
+			err = errors.New(said.ExceptionDetails.Text + " " + said.ExceptionDetails.Exception.Description)
+		}
+		return err
+	}))
+}
+
+// The self-test says Ready, or the thing to mend.
+func TestSetup(t *testing.T) {
+	for _, world := range browser.Worlds() {
+		t.Run(world.String(), func(t *testing.T) {
+			o := newOffice(t, byCookie, false)
+			b := browser.Launch(t, o.net, world)
+			tab := b.Tab(t)
+			o.openSetup(t, tab)
+			tab.Click("button", "Test this browser")
+			tab.Until(`document.querySelector('.verdict').innerText === 'Ready'`)
+
+			// A link, made, shown, and revoked.
+			tab.Click("button", "Make a link")
+			tab.Until(`document.querySelectorAll('.links li').length === 1`)
+			tab.Click("button", "Revoke the link Card")
+			tab.Until(`document.querySelectorAll('.links li').length === 0`)
+
+			// What isn't right is named.
+			o.stop(t)
+			tab.Allow(`ERR_CONNECTION_REFUSED|Failed to load resource`)
+			tab.Click("button", "Test this browser")
+			tab.Until(`document.querySelector('.verdict').innerText.startsWith('Not ready: ')`)
+		})
+	}
+}
+
+// A bookmark on the platform's own page reads the answer there; on any other page it opens the window of a link; on a page of a
+// strict policy it works all the same. It carries no token.
+func TestBookmarks(t *testing.T) {
+	o := newOffice(t, byCookie, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	setup, workspace := b.Tab(t), b.Tab(t)
+	o.openSetup(t, setup)
+	marks := bookmarks(setup)
+	for name, code := range marks {
+		if strings.Contains(code, o.d.sim.ActionToken()) || strings.Contains(code, "token") {
+			t.Errorf("the bookmark %s carries a token", name)
+		}
+	}
+	allowPlatformNoise(workspace)
+	o.d.signIn(t, workspace)
+
+	// On Agent Workspace: the answer is read.
+	popup := workspace.Popup(func() { press(workspace, marks["Pause recording"]) })
+	o.awaitTape(t, false, "the pause from Agent Workspace")
+	window := popup.Tab()
+	window.Until(`document.querySelector('main').dataset.settled === 'accepted'`)
+	popup.WaitClosed()
+	// What it refuses is read, too; a resume asks first.
+	o.d.sim.SetFault(recording.RouteSession, o.d.agent(), agui.Fault{Status: http.StatusInternalServerError})
+	workspace.Allow(`status of 500`)
+	popup = workspace.Popup(func() { press(workspace, marks["Resume recording"]) })
+	window = popup.Tab()
+	window.Click("button", "Resume recording")
+	window.Until(`document.querySelector('main').dataset.settled === 'unknown'`)
+	o.d.sim.SetFault(recording.RouteSession, o.d.agent(), agui.Fault{})
+	if o.recording() {
+		t.Error("the tape runs")
+	}
+	window.Click("button", "Resume recording")
+	o.awaitTape(t, true, "the resume from Agent Workspace")
+	window.Until(`document.querySelector('main').dataset.settled === 'accepted'`)
+	for _, r := range o.d.controls() {
+		if r.Site != "same-origin" {
+			t.Errorf("a request of a bookmark on the platform's page came as %s", r.Site)
+		}
+	}
+
+	// Elsewhere, under a strict policy: the window of a link, with its button.
+	crm := b.Tab(t)
+	allowPlatformNoise(crm)
+	crm.Open(o.crm + "/checkout?plain")
+	popup = crm.Popup(func() { press(crm, marks["Pause recording"]) })
+	window = popup.Tab()
+	window.Wait(`form[data-act]`)
+	if !o.recording() {
+		t.Error("an address paused by itself")
+	}
+
+	// On a page that lies about being the platform's there is nothing to be had.
+	crm = b.Tab(t)
+	crm.Allow(`postMessage|does not match the recipient`)
+	crm.Open(o.crm + "/?plain")
+	browser.Eval[bool](crm, `(window.got = [], addEventListener('message', e => got.push(e.data)), true)`)
+	popup = crm.Popup(func() {
+		press(crm, "javascript:window.w = open('"+o.url+"/act/here?action=pause', 'x', 'popup,width=400,height=400')")
+	})
+	window = popup.Tab()
+	window.Wait(`form[data-act]`) // it went on to the page of a link
+	if n := browser.Eval[int](crm, `got.length`); n != 0 {
+		t.Errorf("another page was told %d things", n)
+	}
+	if !o.recording() {
+		t.Error("another page paused")
+	}
+}
+
+// A helper window that may open windows lets triggers pause without a click.
+func TestHelper(t *testing.T) {
+	o := newOffice(t, byCookie, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked, browser.Preference("profile.default_content_setting_values.popups", 1))
+	o.d.signIn(t, b.Tab(t))
+	helper := b.Tab(t)
+	allowPlatformNoise(helper)
+	o.logIn(t, helper, o.d)
+	helper.Open(o.url + "/helper")
+	tab := b.Tab(t)
+	allowPlatformNoise(tab)
+	frame := o.open(t, tab, "/checkout?guard=accepted")
+	frame.Wait(`html[data-helper]`)
+	if got := browser.Eval[string](tab, `offrecord('pause').then(r => r.outcome, e => e.code)`); got != "accepted" {
+		t.Errorf("by the helper the pause is %s", got)
+	}
+	if o.recording() {
+		t.Error("the tape runs")
+	}
+	tab.Until(`!document.getElementById('number').inert`)
+	if got := browser.Eval[string](tab, `offrecord('resume').then(r => r.outcome, e => e.code)`); got != "accepted" {
+		t.Errorf("by the helper the resume is %s", got)
+	}
+	if !o.recording() {
+		t.Error("the tape is silent")
+	}
+}
