@@ -236,7 +236,7 @@ func TestIdentifiersAreHashedWithTheLogsKey(t *testing.T) {
 	if e.Agent.String() != l.Identify("bill@acme.example") || !strings.HasPrefix(e.Agent.String(), "hmac:") {
 		t.Errorf("agent %q", e.Agent)
 	}
-	if got := collect(t, l.Recent(context.Background(), "bill@acme.example", noon.Add(-time.Hour))); len(got) != 1 {
+	if got := recently(t, l, "bill@acme.example", noon.Add(-time.Hour)); len(got) != 1 {
 		t.Errorf("%d recent records of the agent", len(got))
 	}
 	other := open(t, testConfig(t))
@@ -408,7 +408,16 @@ func TestCSVIsSafeForSpreadsheets(t *testing.T) {
 	}
 }
 
-func TestUndecidedAndRecent(t *testing.T) {
+func recently(tb testing.TB, l *Log, agent string, since time.Time) []Entry {
+	tb.Helper()
+	r, err := l.Recently(context.Background(), since)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return collect(tb, r.Of(context.Background(), agent))
+}
+
+func TestUndecidedAndRecently(t *testing.T) {
 	c := testConfig(t)
 	var broken atomic.Bool
 	c.fault = func() error {
@@ -450,8 +459,8 @@ func TestUndecidedAndRecent(t *testing.T) {
 	both := func() {
 		t.Helper()
 		check("undecided", collect(t, l.Undecided(ctx)), "lone attempt_begun", "lone attempt_seen", "spooled attempt_begun")
-		check("recent", collect(t, l.Recent(ctx, "jo@acme.example", noon)), "late attempt_begun", "late attempt_decided", "spooled attempt_begun")
-		check("recent", collect(t, l.Recent(ctx, "bill@acme.example", noon.Add(time.Second))), "done attempt_decided", "lone attempt_begun", "lone attempt_seen")
+		check("recently", recently(t, l, "jo@acme.example", noon), "spooled attempt_begun", "late attempt_decided", "late attempt_begun")
+		check("recently", recently(t, l, "bill@acme.example", noon.Add(time.Second)), "lone attempt_seen", "lone attempt_begun", "done attempt_decided")
 	}
 	both()
 	l.Close()

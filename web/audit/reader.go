@@ -12,6 +12,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -250,29 +251,36 @@ func (l *Log) Undecided(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-// Recent are the records since a time, of one agent or, if it is empty, of all, in the order in which they were written, those
-// in the spool last. A server rebuilds from them what it knew.
-func (l *Log) Recent(ctx context.Context, agent string, since time.Time) iter.Seq2[Entry, error] {
+// Recently is what a log held at one moment of what happened since a time.
+type Recently struct {
+	log     *Log
+	since   time.Time
+	size    int64
+	waiting []Entry
+}
+
+// Recently looks at the log once, so that many agents' records can be asked for. A server rebuilds from them what it knew.
+func (l *Log) Recently(ctx context.Context, since time.Time) (Recently, error) {
+	size, waiting, err := l.standing(ctx)
+	return Recently{l, since, size, waiting}, err
+}
+
+// Of are an agent's records, those in the spool first, and then by their time, newest first: who has enough of them stops, and
+// a long log costs nothing.
+func (r Recently) Of(ctx context.Context, agent string) iter.Seq2[Entry, error] {
+	agent = r.log.Identify(agent)
 	return func(yield func(Entry, error) bool) {
-		size, waiting, err := l.standing(ctx)
-		if err != nil {
-			yield(Entry{}, err)
-			return
-		}
-		index, where, args := "record_time", "", []any{formatTime(since), size}
-		if agent = l.Identify(agent); agent != "" {
-			index, where, args = "record_agent", "AND agent = ?", append(args, agent)
-		}
-		if size > 0 {
-			for e, err := range l.each(ctx, "SELECT seq, body FROM record INDEXED BY "+index+
-				" WHERE time >= ? AND seq <= ? AND seq > (SELECT size FROM start) "+where+" ORDER BY seq", args...) {
-				if !yield(e, err) {
-					return
-				}
+		for _, e := range slices.Backward(r.waiting) {
+			if !e.Time.Before(r.since) && e.Agent.s == agent && !yield(e, nil) {
+				return
 			}
 		}
-		for _, e := range waiting {
-			if !e.Time.Before(since) && (agent == "" || e.Agent.s == agent) && !yield(e, nil) {
+		if r.size == 0 {
+			return
+		}
+		for e, err := range r.log.each(ctx, `SELECT seq, body FROM record INDEXED BY record_agent
+			WHERE agent = ? AND time >= ? AND seq <= ? AND seq > (SELECT size FROM start) ORDER BY time DESC, seq DESC`, agent, formatTime(r.since), r.size) {
+			if !yield(e, err) {
 				return
 			}
 		}

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -301,6 +304,39 @@ func notices(s audit.Status) []recording.Notice {
 // remembered is how far back from its end a start reads the log; a browser announces nothing older either.
 const remembered = 24 * time.Hour
 
+// enough takes of an agent's records, newest first, what the dispatcher would still know had it gone on: its last attempts, and
+// whatever may have held a pause before them. That goes back no further than a resume by the agent's hand, which clears all
+// holds, so a start costs the same at the end of a busy day as at its beginning. It returns them in the order in which they were
+// written.
+func enough(newestFirst iter.Seq2[audit.Entry, error]) (all []audit.Entry, err error) {
+	const attempts = 64 // a timeline keeps as many
+	seen, cleared := map[string]bool{}, map[string]bool{}
+	for e, err := range newestFirst {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+		a, ok := e.AsAttempt()
+		if !ok {
+			continue
+		}
+		seen[a.ID] = true
+		if a.Action == recording.Resume && a.Origin == recording.Hand && a.Settled() && !a.Outcome.KeepsState() {
+			cleared[a.ID] = true
+		}
+		if len(seen) >= attempts && cleared[a.ID] && e.Kind == audit.AttemptBegun {
+			break
+		}
+	}
+	slices.SortStableFunc(all, func(a, b audit.Entry) int { // what waits in the spool has no number yet, and is the newest
+		if a.Seq == 0 || b.Seq == 0 {
+			return cmp.Compare(b.Seq, a.Seq)
+		}
+		return cmp.Compare(a.Seq, b.Seq)
+	})
+	return all, nil
+}
+
 // restore gives the dispatcher what a former run knew: the attempts, calls and extensions of the last day that it wrote, and
 // the attempts that were never decided, however old.
 func (j *journal) restore(ctx context.Context, d *dispatch.Dispatcher, agents []dispatch.Agent) error {
@@ -357,11 +393,18 @@ func (j *journal) restore(ctx context.Context, d *dispatch.Dispatcher, agents []
 		}
 		keep(e)
 	}
-	for e, err := range j.Recent(ctx, "", since.Add(-remembered)) {
+	lately, err := j.Recently(ctx, since.Add(-remembered))
+	if err != nil {
+		return fmt.Errorf("reading what happened lately: %w", err)
+	}
+	for _, a := range agents {
+		entries, err := enough(lately.Of(ctx, a.Email))
 		if err != nil {
 			return fmt.Errorf("reading what happened lately: %w", err)
 		}
-		keep(e)
+		for _, e := range entries {
+			keep(e)
+		}
 	}
 	d.Restore(attempts, notes, func(email string) (dispatch.Agent, bool) {
 		who, ok := byName[email]
