@@ -28,9 +28,9 @@ func TestEnough(t *testing.T) {
 		want  int // attempts that are read
 	}{
 		{"few", nil, byHand, 10, 20},
-		{"a long day by hand", nil, byHand, 500, 64},
+		{"a long day by hand", nil, byHand, 500, 65},
 		{"a hold from the morning, and triggers since", byHand[:1], byTrigger, 500, 1001},
-		{"a hold from the morning, and the hand since", []press{{recording.Pause, "trigger:form"}}, byHand, 500, 64},
+		{"a hold from the morning, and the hand since", []press{{recording.Pause, "trigger:form"}}, byHand, 500, 65},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			all := slices.Clone(tt.first)
