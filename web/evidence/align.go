@@ -289,7 +289,7 @@ func within(windows []placed, known Range) Alignment {
 	}
 	r := Range{1 << 62, -1 << 62}
 	for i, shift := range at {
-		if in[i] >= most-1 {
+		if in[i] >= most-1-len(fits)/4 { // what leaks at an edge would pull the shift away from it
 			r = Range{min(r.Least, shift), max(r.Most, shift)}
 		}
 	}

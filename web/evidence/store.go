@@ -80,7 +80,7 @@ func (s *Store) put(ctx context.Context, items ...Item) error {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, `INSERT INTO evidence_item (id, subject, kind, platform, agent, at, recording, verdict, final, run, alerted, deleted, body)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, x.ID, x.Subject, x.Kind, x.Platform, x.Agent, format(x.At), x.Recording.Name, x.Verdict, x.Final, x.Run, d.alerted, d.deleted, body); err != nil {
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, x.ID, x.Subject, x.Kind, x.Platform, x.Agent, format(x.At), x.Recording.Name, x.Verdict, x.Final, x.Run, d.alerted, d.deleted, string(body)); err != nil {
 				return err
 			}
 		}
@@ -224,7 +224,7 @@ func (s *Store) putTape(ctx context.Context, t Tape) error {
 	}
 	if _, err := s.db.ExecContext(ctx, `INSERT INTO evidence_tape (platform, name, at, body, envelope) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (platform, name) DO UPDATE SET at = excluded.at, body = excluded.body, envelope = excluded.envelope`,
-		t.Platform, t.Recording.Name, format(t.Recording.Start), body, envelope); err != nil {
+		t.Platform, t.Recording.Name, format(t.Recording.Start), string(body), envelope); err != nil {
 		return fmt.Errorf("keeping a recording's silences: %w", err)
 	}
 	return nil
@@ -372,7 +372,7 @@ func (s *Store) progress(ctx context.Context, r Run, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.db.ExecContext(ctx, `UPDATE evidence_run SET state = ?, seen = ?, ended = ?, body = ? WHERE id = ?`, r.State, format(now), format(r.Ended), body, r.ID); err != nil {
+	if _, err := s.db.ExecContext(ctx, `UPDATE evidence_run SET state = ?, seen = ?, ended = ?, body = ? WHERE id = ?`, r.State, format(now), format(r.Ended), string(body), r.ID); err != nil {
 		return fmt.Errorf("keeping how far a run is: %w", err)
 	}
 	return nil

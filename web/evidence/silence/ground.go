@@ -380,7 +380,8 @@ const leastPlateau = 30
 
 // Plateaus are those of a region, in order. They end where the level leaves their own by more than 4 dB for more than 30 ms.
 func (r *Region) Plateaus() (found []Plateau) {
-	levels := r.loudest()
+	levels, toned := r.loudest(), r.toned()
+	at := func(i int) bool { return i >= 0 && i < len(toned) && toned[i] }
 	for _, p := range plateaus(levels, leastPlateau) {
 		sum := 0
 		for _, v := range levels[p[0]:p[1]] {
@@ -390,7 +391,7 @@ func (r *Region) Plateaus() (found []Plateau) {
 		if levels[p[0]] == Digital {
 			l = Digital
 		}
-		found = append(found, Plateau{Span{r.From + time.Duration(p[0])*Frame, r.From + time.Duration(p[1])*Frame}, l, r.pure(p[0]-6, p[0]), r.pure(p[1], p[1]+6)})
+		found = append(found, Plateau{Span{r.From + time.Duration(p[0])*Frame, r.From + time.Duration(p[1])*Frame}, l, at(p[0] - 4), at(p[1] + 3)})
 	}
 	return found
 }
@@ -427,16 +428,18 @@ func plateaus(levels []Level, least int) (found [][2]int) {
 	return found
 }
 
-// pure reports whether nothing but a tone is heard in some channel for a moment.
-func (r *Region) pure(a, b int) bool {
-	for c := range r.Channels {
-		for _, t := range r.Channels[c].heard(a, b) {
-			if t.one >= 216 && t.pitch >= 3000 {
-				return true
-			}
+// toned reports of each frame whether it is part of a tone in some channel.
+func (r *Region) toned() []bool {
+	toned := make([]bool, len(r.Channels[0].Levels))
+	mark := func(a, b int, _ name) {
+		for i := max(a, 0); i < min(b, len(toned)); i++ {
+			toned[i] = true
 		}
 	}
-	return false
+	for c := range r.Channels {
+		r.Channels[c].tones(mark)
+	}
+	return toned
 }
 
 // loudest is the level of the loudest channel in each frame.
