@@ -60,6 +60,7 @@ func newOffice(t *testing.T, routes string, signs bool) *office {
 		s.upstream = upstream.Options{RootCAs: trust.TLSClientConfig.RootCAs, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return trust.DialContext(ctx, network, address)
 		}}
+		s.people = "  - {email: sam@acme.example, role: supervisor}\n  - {email: ann@acme.example, role: admin, platform: bill}\n"
 		s.more = fmt.Sprintf("embed_origins: [%q]\n", o.crm)
 		if signs {
 			s.identity = fmt.Sprintf(", embed_jwt: {issuer: %q, audience: offrecord, secret_file: %q}", o.crm, file)
