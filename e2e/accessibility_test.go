@@ -178,7 +178,7 @@ func TestAccessibility(t *testing.T) {
 	tab.WaitOutcome("denied")
 	c.both(t, tab, "the panel, denied")
 	o.d.sim.SetFault(recording.RouteServer, o.d.agent(), agui.Fault{Drop: agui.DropAfter})
-	tab.Click("button", "Pause recording")
+	tab.Click("button", "Resume recording") // a second pause so soon would be taken for the same press
 	tab.WaitOutcome("unknown")
 	c.both(t, tab, "the panel, not known")
 	o.d.sim.SetFault(recording.RouteServer, o.d.agent(), agui.Fault{})
