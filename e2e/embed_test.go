@@ -91,8 +91,8 @@ type typed struct {
 	Field string
 }
 
-// keys types as fast as the browser takes it.
-func keys(tab *browser.Tab, text string) { tab.Do(chromedp.KeyEvent(text)) }
+// strike types as fast as the browser takes it.
+func strike(tab *browser.Tab, text string) { tab.Do(chromedp.KeyEvent(text)) }
 
 // middle is where an element of the page is.
 func middle(tab *browser.Tab, expression string) (x, y float64) {
@@ -163,7 +163,7 @@ func TestGuard(t *testing.T) {
 			}{
 				{"the mouse", "number", func() { click(tab, "#number") }, 0},
 				{"its label", "code", func() { click(tab, "label[for=code]") }, 0},
-				{"the Tab key", "number", func() { click(tab, "#cc-name"); keys(tab, kb.Tab) }, 0},
+				{"the Tab key", "number", func() { click(tab, "#cc-name"); strike(tab, kb.Tab) }, 0},
 				{"the Tab key, backwards", "code", func() {
 					click(tab, "#note")
 					tab.Do(chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(chromedp.ModifierShift)))
@@ -174,9 +174,9 @@ func TestGuard(t *testing.T) {
 				o.d.sim.SetFault(recording.RouteServer, o.d.agent(), agui.Fault{Before: way.slow})
 				before := browser.Eval[int](tab, `(window.typed ??= []).length`)
 				way.enter()
-				keys(tab, "4111")
+				strike(tab, "4111")
 				tab.Until(`document.activeElement.id === '` + way.field + `' && !document.activeElement.inert`)
-				keys(tab, "1111")
+				strike(tab, "1111")
 				tab.Until(fmt.Sprintf(`window.typed.length >= %d`, before+4))
 				silent := o.pausedAt(i + 1)
 				for _, key := range browser.Eval[[]typed](tab, fmt.Sprintf(`window.typed.slice(%d)`, before)) {
@@ -214,12 +214,12 @@ func TestFocusPauses(t *testing.T) {
 
 			// Two fields are one hold.
 			frame.WaitState("paused")
-			keys(tab, "4111111111111111"+kb.Tab)
+			strike(tab, "4111111111111111"+kb.Tab)
 			tab.Until(`document.activeElement.id === 'expiry'`)
-			keys(tab, "0130"+kb.Tab)
+			strike(tab, "0130"+kb.Tab)
 			tab.Until(`document.activeElement.id === 'code'`)
 			counts(1, 0, "two fields")
-			keys(tab, "123"+kb.Tab)
+			strike(tab, "123"+kb.Tab)
 			o.awaitTape(t, true, "the resume after the last field")
 			counts(1, 1, "left")
 
@@ -231,7 +231,7 @@ func TestFocusPauses(t *testing.T) {
 			browser.Eval[bool](frame, `(document.querySelector('[data-control=resume]').click(), true)`)
 			o.awaitTape(t, true, "the resume by hand")
 			frame.WaitState("recording")
-			keys(tab, kb.Tab)
+			strike(tab, kb.Tab)
 			o.awaitTape(t, false, "the pause of the next field")
 
 			// A pause by hand outlasts the field.
@@ -265,7 +265,7 @@ func TestHoldsOfPages(t *testing.T) {
 	for range 3 {
 		browser.Eval[bool](tab, `(larch.again(), true)`)
 	}
-	keys(tab, "4111")
+	strike(tab, "4111")
 	tab.Until(`document.activeElement.id === 'number' && document.activeElement.value === '4111'`)
 	// The step is left: both of its holds go, one after the other.
 	browser.Eval[bool](tab, `(larch.go('/app/thanks'), true)`)
@@ -279,7 +279,7 @@ func TestHoldsOfPages(t *testing.T) {
 	frame.WaitState("recording")
 	tab.Click("textbox", "Card number")
 	o.awaitTape(t, false, "the pause of the checkout")
-	keys(tab, "4111\r")
+	strike(tab, "4111\r")
 	tab.Until(`location.pathname === '/done'`)
 	o.awaitTape(t, true, "the resume by the next page")
 
@@ -354,7 +354,7 @@ func TestValuesAreNeverRead(t *testing.T) {
 	o.open(t, tab, "/checkout?guard&resume-after=200ms")
 	click(tab, "#number")
 	tab.Until(`document.activeElement.id === 'number' && !document.activeElement.inert`)
-	keys(tab, "4111111111111111"+kb.Tab+"0130"+kb.Tab+"123"+kb.Tab)
+	strike(tab, "4111111111111111"+kb.Tab+"0130"+kb.Tab+"123"+kb.Tab)
 	o.awaitTape(t, true, "the resume")
 	tab.Until(`document.getElementById('number').inert`)
 	if reads := browser.Eval[[]string](tab, `window.reads`); len(reads) > 0 {
@@ -581,7 +581,7 @@ func TestTriggersByCookie(t *testing.T) {
 		if o.recording() {
 			t.Error("the field is open, and the tape runs")
 		}
-		keys(tab, "4111")
+		strike(tab, "4111")
 		tab.Until(`window.typed?.length === 4`)
 		for _, r := range o.d.controls() {
 			if r.Via() != agui.ViaWindow {
