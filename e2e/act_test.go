@@ -174,7 +174,7 @@ func TestAnAddressAsksAndALinkOfOnesOwnPauses(t *testing.T) {
 				for range 2 {
 					tab.Open(s.url + pauseAddress)
 				}
-				for _, want := range []string{"Pause the recording?", bill.email(), "bill", "card", "This browser asks bill", "Nothing has been sent yet"} {
+				for _, want := range []string{"Pause the recording?", bill.email(), "bill", "card", "This browser asks 8x8", "Nothing has been sent yet"} {
 					if !strings.Contains(tab.Text("main"), want) {
 						t.Errorf("%q isn't said:\n%s", want, tab.Text("main"))
 					}

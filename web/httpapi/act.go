@@ -123,10 +123,10 @@ func (a *API) showAct(w http.ResponseWriter, r *request, status int, x wish, pag
 	if page.ID == "" {
 		page.ID = dispatch.NewID()
 	}
-	page.Route, page.Target, page.How = recording.RouteServer, "_self", "The server asks "+p.Name+"."
+	page.Route, page.Target, page.How = recording.RouteServer, "_self", "The server asks "+brand(p.Kind)+"."
 	if !p.byServer(x.Action) {
 		page.Route, page.Transport, page.Popup = recording.RouteSession, p.Session.SessionRoute().Transport, v.NativePopup
-		page.Target, page.How = "offrecord-native", "This browser asks "+p.Name+", as the agent that is signed in to it here."
+		page.Target, page.How = "offrecord-native", "This browser asks "+brand(p.Kind)+", as the agent that is signed in to it here."
 		if page.Popup {
 			page.Target = "offrecord-" + string(x.Action)
 		}
@@ -138,6 +138,19 @@ func (a *API) showAct(w http.ResponseWriter, r *request, status int, x wish, pag
 	// that a handle on it could reach.
 	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
 	return a.page(w, status, a.origin[p.Name], page)
+}
+
+// brand is a kind of platform as agents know it.
+func brand(kind string) string {
+	switch kind {
+	case "8x8":
+		return "8x8"
+	case "vonage":
+		return "Vonage"
+	case "cxone":
+		return "CXone"
+	}
+	return "the platform"
 }
 
 // actForm is POST /act: the button of the page.

@@ -82,10 +82,10 @@ func TestAnAddressOnlyAsks(t *testing.T) {
 		as         *http.Cookie
 		has        []string
 	}{
-		{"a pause from the browser", "/act?action=pause&reason=card", bill, []string{"Pause the recording?", "bill@acme.example", "This browser asks acme", `name="reason" value="card"`, `target="offrecord-native"`, `data-route="session"`, "Nothing has been sent yet"}},
-		{"a pause by the server", "/act?action=pause", vera, []string{"The server asks emea", `target="_self"`, `data-route="server"`}},
-		{"a pause both ways", "/act?action=pause", bea, []string{"This browser asks both", "The server asks, too"}},
-		{"a resume of those", "/act?action=resume", bea, []string{"The server asks both", "Resume recording"}},
+		{"a pause from the browser", "/act?action=pause&reason=card", bill, []string{"Pause the recording?", "bill@acme.example", "This browser asks 8x8", `name="reason" value="card"`, `target="offrecord-native"`, `data-route="session"`, "Nothing has been sent yet"}},
+		{"a pause by the server", "/act?action=pause", vera, []string{"The server asks Vonage", `target="_self"`, `data-route="server"`}},
+		{"a pause both ways", "/act?action=pause", bea, []string{"This browser asks 8x8", "The server asks, too"}},
+		{"a resume of those", "/act?action=resume", bea, []string{"The server asks 8x8", "Resume recording"}},
 		{"a resume asks", "/act?action=resume&reason=done", bill, []string{"Resume the recording?", `value="resume"`}},
 		{"a trigger's, with an id", "/act?action=pause&origin=trigger:card-field&id=" + id1 + "&call=c1&utm_source=x", bill, []string{`name="origin" value="trigger:card-field"`, `name="id" value="` + id1, `name="call" value="c1"`}},
 		{"markup", "/act?action=pause&reason=" + url.QueryEscape(`"><script>alert(1)</script>`), bill, []string{`value="&#34;&gt;&lt;script&gt;`}},

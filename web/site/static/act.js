@@ -38,6 +38,8 @@
       if (p.textContent !== words[part]) p.textContent = words[part]; // what is the same isn't read out again
     }
     main.querySelector('.nothing-yet')?.remove();
+    const title = main.querySelector('h1');
+    title.textContent = title.textContent.replace('?', '');
     const lines = (into, tag, texts) => into.replaceChildren(...texts.map(text => Object.assign(doc.createElement(tag), {textContent: text})));
     lines(main.querySelector('.steps'), 'li', words.steps);
     lines(main.querySelector('.remarks'), 'p', words.advice);
