@@ -299,6 +299,26 @@ func TestAPauseMayBeForLessAndNeverForMore(t *testing.T) {
 	}
 }
 
+// TestAClosedBrowserEndsNothing has everyone who looks on go away.
+func TestAClosedBrowserEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := opened(t, nil)
+		tabs := []*dispatch.Watcher{f.Watch(vera, 0), f.Watch(vera, 0)}
+		due := *f.pause().AutoResumeAt
+		for _, tab := range tabs {
+			tab.Stop()
+		}
+		time.Sleep(time.Until(due) - time.Second)
+		if s := (<-f.Watch(vera, 0).Events()).State; s.State != recording.Paused || !s.AutoResumeAt.Equal(due) || s.AtMaxPause != recording.Resume {
+			t.Errorf("who comes back sees %+v", s)
+		}
+		time.Sleep(2 * time.Second)
+		if f.resumed() == nil {
+			t.Error("its time didn't go on")
+		}
+	})
+}
+
 func TestTheCustomersRefusalHasNoTime(t *testing.T) {
 	for name, decline := range map[string]func(*floor){
 		"do not record": func(f *floor) { f.act(dispatch.Order{Action: recording.DoNotRecord}) },

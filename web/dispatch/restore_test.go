@@ -31,7 +31,10 @@ func TestARestartReadsFirstRepeatsAPauseAndNeverAResume(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &tape{reads: tt.reads, silent: tt.silent, ways: []way{{lag: time.Second}}}
-				d := dispatch.New(upstream(p))
+				o := upstream(p)
+				var told []recording.AlertKind
+				o.Alert = func(a recording.Alert) { told = append(told, a.Kind) }
+				d := dispatch.New(o)
 				defer d.Close()
 				id := dispatch.NewID()
 				d.Restore([]recording.Attempt{{ID: id, Action: tt.action, Agent: vera.Email, Platform: vera.Platform, Route: recording.RouteServer, Origin: recording.Hand,
@@ -46,6 +49,9 @@ func TestARestartReadsFirstRepeatsAPauseAndNeverAResume(t *testing.T) {
 				}
 				if p.Asked() != tt.asked {
 					t.Errorf("the platform was asked %d times, want %d", p.Asked(), tt.asked)
+				}
+				if (tt.want == recording.Unknown) != slices.Equal(told, []recording.AlertKind{recording.AlertRestart}) || tt.want != recording.Unknown && len(told) > 0 {
+					t.Errorf("alerts %v", told)
 				}
 				if s := d.Snapshot(vera).State; s.OffTape() && !p.Silent() {
 					t.Errorf("%q while the tape runs", s)
