@@ -16,6 +16,8 @@ type Words struct {
 	State recording.State
 	// Outcome is the last attempt's, Pending before the first.
 	Outcome recording.Outcome
+	// Current: that attempt is of the call as it is now, and this is the server's present word.
+	Current bool
 	// Headline is read from a metre away; Line says how it is known; Card says what it means for the card.
 	Headline, Line, Card string
 	// Alarm: a pause is wanted and nothing shows that it worked.
@@ -52,7 +54,7 @@ func Say(v View) Words {
 	isPresent, current := present(v), asked && !past(last, v.Snapshot)
 	changed := isPresent && callChanged(v.Snapshot)
 
-	w := Words{State: knownState(v.Snapshot.State, silenced), Outcome: knownOutcome(last.Outcome)}
+	w := Words{State: knownState(v.Snapshot.State, silenced), Outcome: knownOutcome(last.Outcome), Current: isPresent && current && !changed}
 	before := w.State
 	if !isPresent || changed {
 		w.State = recording.StateUnknown

@@ -59,9 +59,10 @@ func (c *Controller) unattended(action recording.Action) (route recording.Route,
 
 // Told is what the page around the panel is told: no more than the panel shows.
 type Told struct {
-	State   recording.State   `json:"state"`
-	Outcome recording.Outcome `json:"outcome"` // of the newest attempt
-	Action  recording.Action  `json:"action"`  // the newest attempt's
+	State recording.State `json:"state"`
+	// Outcome is the newest attempt's, while it says something of the present: a page may open its card fields for it.
+	Outcome recording.Outcome `json:"outcome"`
+	Action  recording.Action  `json:"action"` // the newest attempt's
 	// At is the server's time, in milliseconds since 1970.
 	At int64 `json:"at"`
 	// Live says that it is the server's present word.
@@ -92,7 +93,8 @@ const toldAttempts = 5
 // Tell calls told with each change, at once with what is so now, until stop is called.
 func (c *Controller) Tell(told func(Told)) (stop func()) {
 	return c.Watch(func(v panel.View) {
-		t := Told{State: v.Snapshot.State, At: v.Now.UnixMilli(), Live: v.Link == panel.Live, Ready: v.Readiness.Ready, Because: v.Readiness.Because}
+		say := panel.Say(v)
+		t := Told{State: say.State, At: v.Now.UnixMilli(), Live: v.Link == panel.Live, Ready: v.Readiness.Ready, Because: v.Readiness.Because}
 		for _, h := range v.Snapshot.Holds {
 			t.Holds = append(t.Holds, h.Origin)
 		}
@@ -105,7 +107,9 @@ func (c *Controller) Tell(told func(Told)) (stop func()) {
 			t.Attempts = append(t.Attempts, ToldAttempt{a.ID, a.Outcome, a.State, a.Detail, a.Settled()})
 		}
 		if a := v.Snapshot.Attempt; a != nil {
-			t.Outcome, t.Action = a.Outcome, a.Action
+			if t.Action = a.Action; say.Current {
+				t.Outcome = a.Outcome
+			}
 		}
 		told(t)
 	})

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"offrecord/app/panel"
 	"offrecord/app/recording"
 	"offrecord/app/session"
 )
@@ -86,4 +87,50 @@ func command(t *testing.T, tab *tab, action recording.Action, want session.Refus
 		t.Errorf("%s: attempt %q, refused %q, want %q", action, id, refused, want)
 	}
 	return id
+}
+
+func TestThePageAroundIsToldNoMoreThanThePanelShows(t *testing.T) {
+	paused := func(s *server) *recording.Snapshot {
+		snapshot, now := s.snapshot(), time.Now()
+		a := recording.Attempt{ID: "3f0e5c1a-5b5e-4b0b-9a55-0a2f6a1c7d10", Action: recording.Pause, Outcome: recording.Confirmed, Origin: field, RequestedAt: now, DecidedAt: &now, Call: "c1"}
+		snapshot.State, snapshot.Since, snapshot.Call, snapshot.Attempt = recording.Paused, now, "c1", &a
+		snapshot.Holds = recording.Holds{{Origin: field, Since: now}}
+		return snapshot
+	}
+	tests := []struct {
+		name    string
+		then    func(*server, *recording.Snapshot)
+		state   recording.State
+		outcome recording.Outcome
+	}{
+		{"paused", func(*server, *recording.Snapshot) {}, recording.Paused, recording.Confirmed},
+		{"and the stream was lost", func(s *server, _ *recording.Snapshot) { s.stream(session.Event{Lost: true}) }, recording.StateUnknown, recording.Pending},
+		{"and another call began", func(s *server, x *recording.Snapshot) {
+			x.Call, x.State = "c2", recording.StateUnknown
+			s.stream(session.Event{Snapshot: x})
+		}, recording.StateUnknown, recording.Pending},
+		{"and the call was passed on", func(s *server, x *recording.Snapshot) {
+			x.State, x.Notices = recording.StateUnknown, []recording.Notice{{Code: recording.CallChanged}}
+			s.stream(session.Event{Snapshot: x})
+		}, recording.StateUnknown, recording.Pending},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer()
+				tab := open(t, newBrowser(), s)
+				var told session.Told
+				defer tab.Controller.Tell(func(x session.Told) { told = x })()
+				x := paused(s)
+				s.stream(session.Event{Snapshot: x})
+				synctest.Wait()
+				then := *x
+				tt.then(s, &then)
+				synctest.Wait()
+				if told.State != tt.state || told.Outcome != tt.outcome {
+					t.Errorf("told %s by an outcome of %q, want %s and %q; the panel shows %s", told.State, told.Outcome, tt.state, tt.outcome, panel.Say(tab.shown()).State)
+				}
+			})
+		})
+	}
 }
