@@ -535,3 +535,48 @@ func TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown(t *testing.T) 
 	})
 	t.Logf("%d histories ended with a known state, %d with one said to be unknown; the platform was asked %d times", known, unknown, asked)
 }
+
+// crowd is a platform whose other agents' resumes take their time.
+type crowd struct {
+	*tape
+	takes time.Duration
+	mu    sync.Mutex
+	sent  []recording.Action // for vera
+}
+
+func (p *crowd) Act(ctx context.Context, r platform.Request) platform.Result {
+	if r.Agent != vera.Email {
+		time.Sleep(p.takes)
+		return platform.Result{Outcome: recording.Confirmed, HTTPStatus: 200}
+	}
+	p.mu.Lock()
+	p.sent = append(p.sent, r.Action)
+	p.mu.Unlock()
+	return p.tape.Act(ctx, r)
+}
+
+func TestAResumeThatWaitedInACrowdIsNotSentAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &crowd{tape: &tape{ways: []way{{}}}, takes: 4 * time.Second}
+		d := dispatch.New(upstream(p))
+		defer d.Close()
+		for i := range 64 {
+			other := dispatch.Agent{Email: fmt.Sprintf("%d@acme.example", i), Platform: vera.Platform}
+			go d.Act(context.Background(), other, dispatch.Order{ID: dispatch.NewID(), Action: recording.Resume})
+		}
+		synctest.Wait()
+		resume := order(d, recording.Resume)
+		time.Sleep(time.Second)
+		order(d, recording.Pause)
+		time.Sleep(20 * time.Second)
+		if want := []recording.Action{recording.Pause}; !slices.Equal(p.sent, want) {
+			t.Errorf("sent %v, want %v", p.sent, want)
+		}
+		if a, err := d.Attempt(vera, resume); err != nil || a.Outcome != recording.Superseded || !a.Unsent() {
+			t.Errorf("the resume came to %s (%v), unsent %v", a.Outcome, err, a.Unsent())
+		}
+		if s := d.Snapshot(vera); s.State != recording.Paused {
+			t.Errorf("the state is %s", s.State)
+		}
+	})
+}

@@ -177,6 +177,7 @@ func TestWhatWasDueIsDecidedOnceAfterARestart(t *testing.T) {
 					tt.do(h.floor, a)
 				}
 				before := h.Snapshot(vera)
+				synctest.Wait() // what is known is written down
 				h.life.kill()
 				time.Sleep(time.Until(began.Add(tt.away)))
 				change := func(f *floor, o *dispatch.Options) {
