@@ -168,6 +168,10 @@ func (c *carrier) run(ctx context.Context) {
 // once sends the action, with its retries, and waits for its effect as far as the platform tells of it.
 func (c *carrier) once(ctx context.Context, began time.Time, f *flight) verdict {
 	result := c.tries(ctx)
+	if result.Outcome == recording.Superseded {
+		c.line.land(f, c.maybe, c.maybe)
+		return c.superseded(c.maybe)
+	}
 	v := verdict{outcome: result.Outcome, evidence: result.Evidence(time.Since(began)), detail: result.Detail, said: result.Said}
 	c.heard(result)
 	ability := c.up.Server.Ability()
@@ -250,6 +254,9 @@ func (c *carrier) try(ctx context.Context) platform.Result {
 			return platform.Result{Outcome: recording.Failed, Detail: "Too much is being asked of the platform at once. Try again.", Retry: platform.DidNotAct, Err: err}
 		}
 		defer c.guard.bulkhead.ReleasePermit()
+		if c.moot() { // by what came while it stood in line
+			return platform.Result{Outcome: recording.Superseded}
+		}
 		if !c.guard.breaker.TryAcquirePermit() {
 			return platform.Result{Outcome: recording.Failed, Detail: "The platform hasn't been answering. Try again in a moment.", Retry: platform.DidNotAct,
 				RetryAfter: max(c.guard.breaker.RemainingDelay(), retryFirst)}
@@ -436,7 +443,9 @@ func (c *carrier) launch() (*flight, []*flight) {
 }
 
 // overtaken settles an attempt that something newer came before; sent says that it had been sent already.
-func (c *carrier) overtaken(sent bool) {
+func (c *carrier) overtaken(sent bool) { c.settle(c.superseded(sent)) }
+
+func (c *carrier) superseded(sent bool) verdict {
 	v := verdict{outcome: recording.Superseded, detail: "A newer action came first, so this one was not carried out."}
 	switch {
 	case !sent && c.attempt.Origin == recording.Timer:
@@ -444,7 +453,7 @@ func (c *carrier) overtaken(sent bool) {
 	case sent:
 		v.detail, v.evidence = "A newer action came before its effect was known.", recording.Evidence{Kind: recording.Silence}
 	}
-	c.settle(v)
+	return v
 }
 
 // rivals are the older, opposite requests that are under way.

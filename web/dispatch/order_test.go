@@ -569,8 +569,8 @@ func TestAResumeThatWaitedInACrowdIsNotSentAfterAPause(t *testing.T) {
 		time.Sleep(time.Second)
 		order(d, recording.Pause)
 		time.Sleep(20 * time.Second)
-		if want := []recording.Action{recording.Pause}; !slices.Equal(p.sent, want) {
-			t.Errorf("sent %v, want %v", p.sent, want)
+		if slices.Contains(p.sent, recording.Resume) {
+			t.Errorf("sent %v", p.sent)
 		}
 		if a, err := d.Attempt(vera, resume); err != nil || a.Outcome != recording.Superseded || !a.Unsent() {
 			t.Errorf("the resume came to %s (%v), unsent %v", a.Outcome, err, a.Unsent())
