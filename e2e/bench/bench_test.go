@@ -23,6 +23,8 @@ func good() *result {
 		paint: figures.Series{200}, earlyClick: figures.Series{210}, earlyEffect: figures.Series{400}, mounted: figures.Series{600},
 		helloPaint: figures.Series{180}, helloMounted: figures.Series{500},
 		bytes: figures.Series{1.6e6}, wasm: figures.Series{1.55e6}, helloBytes: figures.Series{1.45e6}, helloWasm: figures.Series{1.43e6},
+		bareWork: figures.Series{20}, embedWork: figures.Series{60}, bareShift: figures.Series{0}, embedShift: figures.Series{0},
+		loader: figures.Series{4600}, focus: figures.Series{50},
 		once: 1,
 	}
 }
@@ -39,6 +41,10 @@ func TestEachBarCanBeMissed(t *testing.T) {
 		{"cold / the sample's first", func(r *result) { r.cold = figures.Series{170} }},
 		{"clicks at first paint", func(r *result) { r.once = 0 }},
 		{"mounted / go-app's hello", func(r *result) { r.mounted = figures.Series{651} }},
+		{"focus in another company's page", func(r *result) { r.focus = figures.Series{90} }},
+		{"the loader, bytes", func(r *result) { r.loader = figures.Series{5001} }},
+		{"the loader's work", func(r *result) { r.embedWork = figures.Series{121} }},
+		{"pages of another company", func(r *result) { r.embedShift = figures.Series{0.001} }},
 		{"the program, MB", func(r *result) { r.wasm = figures.Series{1.61e6} }},
 		{"the program, MB", func(r *result) { r.wasm = nil }},
 	} {

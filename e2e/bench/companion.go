@@ -23,9 +23,9 @@ import (
 	"offrecord/e2e/sim/agui"
 )
 
-// startCompanion starts the built binary for the agents, with a certificate for the host of its public address, and returns
+// startCompanion starts the built binary for the agents, with a certificate for the host of its public address, to be embedded by one origin, and returns
 // the address that it listens on, host:port. It is asked to end when the benchmark does.
-func startCompanion(h *harness, net *browser.Net, binary string, public, platform *url.URL, token string, agents []agui.Agent) string {
+func startCompanion(h *harness, net *browser.Net, binary string, public, platform, embedder *url.URL, token string, agents []agui.Agent) string {
 	dir := h.TempDir()
 	keep := func(name string, data []byte) string {
 		file := filepath.Join(dir, name)
@@ -50,8 +50,9 @@ func startCompanion(h *harness, net *browser.Net, binary string, public, platfor
 			"cert_file": keep("cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})),
 			"key_file":  keep("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 		},
-		"store":    "sqlite:" + filepath.Join(dir, "offrecord.db"),
-		"identity": object{"demo": true},
+		"store":         "sqlite:" + filepath.Join(dir, "offrecord.db"),
+		"identity":      object{"demo": true},
+		"embed_origins": []string{embedder.String()},
 		"platforms": []object{{
 			"name": "acme", "kind": "8x8", "base_url": platform.String(), "tenant": "acme01",
 			"action_token_file": keep("token", []byte(token)), "routes": []string{"session"},

@@ -31,6 +31,9 @@ const (
 	warmOfSecond   = 1.05
 	coldOfFirst    = 1.05
 	mountedOfHello = 1.30
+	focusOfFirst   = 0.50
+	loaderBytes    = 5000
+	loaderWork     = 100
 )
 
 var errMissed = errors.New("a bar was missed")
@@ -84,6 +87,7 @@ func (r *result) report(out io.Writer, o options) error {
 			{Name: "the document's sample, second request", Series: r.rivalSecond, Digits: 1},
 			{Name: "the panel, cold (no warm-up)", Series: r.cold, Digits: 1},
 			{Name: "the panel, warm", Series: r.warm, Digits: 1},
+			{Name: "a card field in another company's page: its focus", Series: r.focus, Digits: 1},
 		}},
 		{Title: "Since navigation (empty cache, new connections)", Unit: "ms", Rows: []figures.Row{
 			{Name: "the panel: first contentful paint", Series: r.paint},
@@ -98,6 +102,11 @@ func (r *result) report(out io.Writer, o options) error {
 			{Name: "the panel: the program", Series: r.wasm},
 			{Name: "go-app's hello: everything", Series: r.helloBytes},
 			{Name: "go-app's hello: the program", Series: r.helloWasm},
+			{Name: "the loader in another company's page", Series: r.loader},
+		}},
+		{Title: "The main thread of another company's page, from its beginning until the panel in it is ready", Unit: "ms", Rows: []figures.Row{
+			{Name: "bare", Series: r.bareWork, Digits: 1},
+			{Name: "with the loader", Series: r.embedWork, Digits: 1},
 		}},
 	}
 	for _, t := range tables {
@@ -113,6 +122,10 @@ func (r *result) report(out io.Writer, o options) error {
 		{Name: "cold / the sample's first", Got: r.cold.Median() / r.rivalFirst.Median(), Most: coldOfFirst, Digits: 3, Note: medians},
 		{Name: "clicks at first paint with their effect, once", Got: float64(r.once), Least: float64(o.samples), Note: fmt.Sprintf("of %d", o.samples)},
 		{Name: "mounted / go-app's hello", Got: r.mounted.Median() / r.helloMounted.Median(), Most: mountedOfHello, Digits: 3, Note: medians},
+		{Name: "focus in another company's page / the sample's first", Got: r.focus.Median() / r.rivalFirst.Median(), Most: focusOfFirst, Digits: 3, Note: medians},
+		{Name: "the loader, bytes over the wire", Got: r.loader.Median(), Most: loaderBytes, Digits: 0, Note: "4096 and its headers"},
+		{Name: "the loader's work on the main thread, ms", Got: r.embedWork.Median() - r.bareWork.Median(), Most: loaderWork, Digits: 1, Note: "beyond the bare page"},
+		{Name: "pages of another company that shifted no more than bare", Got: float64(r.still()), Least: float64(len(r.embedShift)), Note: fmt.Sprintf("of %d", len(r.embedShift))},
 		{Name: "the program, MB over the wire", Got: r.wasm.Median() / 1e6, Most: program.Gate / 1e6, Digits: 3, Note: fmt.Sprintf("hello: %.2f", r.helloWasm.Median()/1e6)},
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // visitsWithAgent is how many visits of a round need an agent of their own.
-const visitsWithAgent = 4
+const visitsWithAgent = 5
 
 // pauseButton is the panel's, drawn by the server and by the program alike.
 const pauseButton = `form[data-native-form="pause"] button`
@@ -28,7 +28,10 @@ type result struct {
 	paint, earlyClick, earlyEffect, mounted figures.Series // since navigation
 	helloPaint, helloMounted                figures.Series
 	bytes, wasm, helloBytes, helloWasm      figures.Series
-	once                                    int // clicks at first paint that had their effect once
+	bareWork, embedWork                     figures.Series // of the main thread of another company's page
+	bareShift, embedShift                   figures.Series // its layout shift
+	loader, focus                           figures.Series // bytes; focus → arrival
+	once                                    int            // clicks at first paint that had their effect once
 }
 
 // measure makes rounds of one sample each, so that a machine that slows down slows both sides down.
@@ -47,6 +50,8 @@ func (w *world) measure(ctx context.Context, rounds int, progress func(done int)
 			func() { w.visit(agui.Agent{}, func(v *visit) { v.hello(r) }) },
 			func() { w.visit(next(), func(v *visit) { v.cold(r) }) },
 			func() { w.visit(next(), func(v *visit) { v.early(r, pause) }) },
+			func() { w.visit(agui.Agent{}, func(v *visit) { v.measureWork(); v.bare(r) }) },
+			func() { w.visit(next(), func(v *visit) { v.measureWork(); v.logInToWidget(); v.embed(r) }) },
 		}
 		for j := range samples { // nobody is always first
 			if ctx.Err() != nil {

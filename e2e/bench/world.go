@@ -27,7 +27,7 @@ type world struct {
 	sim *agui.Simulator
 	tab *browser.Tab // the browser's first; every visit is beside it
 
-	panel, platform, crm, hello *url.URL
+	panel, platform, crm, hello, shop *url.URL
 
 	agents []agui.Agent // one for each visit, so that no visit finds what another left
 }
@@ -62,7 +62,8 @@ func newWorld(ctx context.Context, h *harness, o options) *world {
 	w.hello = w.serve("hello.goapp.test", o.rtt, hello)
 	var listens string
 	w.panel = w.link("panel.offrecord.test", o.rtt, func() string { return listens })
-	listens = startCompanion(h, w.net, o.binary, w.panel, w.platform, w.sim.ActionToken(), w.agents)
+	w.shop = w.serve("shop.larch.test", o.rtt, shop(w.panel))
+	listens = startCompanion(h, w.net, o.binary, w.panel, w.platform, w.shop, w.sim.ActionToken(), w.agents)
 
 	// Chrome's own default for third-party cookies; where they are blocked the rival does nothing at all.
 	b := browser.Launch(h, w.net, browser.ThirdPartyAllowed, browser.Unwatched())

@@ -83,7 +83,7 @@ iframe{display:block;width:100%;height:300px;border:0;border-radius:var(--offrec
 :host([float]) div{display:block}
 :host([float]) iframe{width:var(--offrecord-width,22rem);max-width:96vw;max-height:75vh;margin-bottom:8px;box-shadow:0 4px 24px #0006}
 :host([float]:not([open])) iframe{visibility:hidden;width:1px;height:1px!important;margin:0 0 -1px}
-button{min-height:44px;padding:0 16px;border:2px solid #fff;border-radius:22px;background:#38404d;color:#fff;font:600 15px system-ui;box-shadow:0 4px 24px #0006;touch-action:none}
+button{width:13em;height:44px;border:2px solid #fff;border-radius:22px;background:#38404d;color:#fff;font:600 15px system-ui;box-shadow:0 4px 24px #0006;touch-action:none}
 button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
 .recording{background:#991522}.paused,.stopped,.declined{background:#0a5738}`, around, frame);
     frames.set(frame.contentWindow, el);
