@@ -79,7 +79,7 @@ func (a *API) admit(r *request, by identity.Way, vouched identity.Vouched) (stri
 	}
 	r.principal = who
 	a.noteSignIn(r, by, who.Email, false)
-	return a.Sessions.Begin(identity.SignIn{Email: who.Email, Way: by, Subject: vouched.Subject, SID: vouched.SID}, presented), nil
+	return a.Sessions.Begin(identity.SignIn{Email: who.Email, Way: by, Subject: vouched.Subject, SID: vouched.SID, Since: vouched.Since}, presented), nil
 }
 
 // bearer answers a log-in of the API.

@@ -158,7 +158,7 @@ func (a *API) loginPopup(w http.ResponseWriter, r *request) error {
 		return answer(w, http.StatusAccepted, map[string]code{"code": map[identity.Taking]code{
 			identity.Pending: codePending, identity.NeedsCode: codeNeedsCode, identity.WrongCode: codeWrongCode}[state]})
 	}
-	token, err := a.admit(r, identity.ByPopup, identity.Vouched{Email: in.Email, Subject: in.Subject, SID: in.SID})
+	token, err := a.admit(r, identity.ByPopup, identity.Vouched{Email: in.Email, Subject: in.Subject, SID: in.SID, Since: in.Since})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"offrecord/web/audit"
 	"offrecord/web/httpapi"
@@ -558,4 +560,36 @@ func TestTheWidgetsCookieIsTheWidgets(t *testing.T) {
 	if w := h.do(load); strings.Contains(w.Body.String(), "bill@acme.example") {
 		t.Error("it counts in a window")
 	}
+}
+
+func TestASessionThatIsHandedOnGrowsNoOlder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _, _, _ := withWays(t, nil)
+		me := func(token string) int { return h.do(ask{method: "GET", path: "/api/v1/me", bearer: token}).Code }
+		token := h.login("bill@acme.example")
+		for range 11 * 4 { // hours
+			time.Sleep(15 * time.Minute)
+			if me(token) != 200 {
+				t.Fatal("it ended by itself")
+			}
+		}
+		win := &window{h, map[string]*http.Cookie{"offrecord": {Name: "offrecord", Value: token}}}
+		verifier, challenge := verifierAndChallenge("o")
+		win.do(ask{method: "POST", path: "/login/popup", body: fmt.Sprintf(`{"challenge":%q,"proven":true}`, challenge)})
+		win.do(ask{method: "POST", path: "/login/popup/confirm", body: "challenge=" + challenge, contentType: formType})
+		w := win.do(ask{method: "POST", path: "/api/v1/login/popup", body: fmt.Sprintf(`{"verifier":%q}`, verifier)})
+		var said struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || me(said.AccessToken) != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		for range 6 {
+			time.Sleep(10 * time.Minute)
+			me(said.AccessToken)
+		}
+		if me(token) != 401 || me(said.AccessToken) != 401 {
+			t.Error("who signed in twelve hours ago is signed in still, by handing the session on")
+		}
+	})
 }

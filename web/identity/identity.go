@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Role is what someone is to the contact center.
@@ -79,6 +80,8 @@ type Vouched struct {
 	Platform string
 	// Subject and SID are the provider's own names of the person and of its session; empty without a provider.
 	Subject, SID string
+	// Since is when they showed who they are; zero for now.
+	Since time.Time
 }
 
 // Authenticator is one way to say who someone is: the demo's bare address, an embed token, a proxy's header. Whether the

@@ -65,6 +65,8 @@ type SignIn struct {
 	Way   Way
 	// Subject and SID are the provider's own names of the person and of its session; empty without a provider.
 	Subject, SID string
+	// Since is when they signed in, where the session goes on from another; zero for now.
+	Since time.Time
 }
 
 // Sessions are the live log-ins. Only a hash of each token is kept, so neither a memory dump nor the store gives one away.
@@ -142,7 +144,11 @@ func (s *Sessions) Begin(in SignIn, presented string) string {
 		s.end(slices.MinFunc(theirs, func(a, b hash) int { return s.byHash[a].usedAt.Compare(s.byHash[b].usedAt) }))
 	}
 	h := sha256.Sum256([]byte(token))
-	s.add(h, &session{SignIn: in, began: now, usedAt: now, savedUse: now})
+	began := in.Since
+	if began.IsZero() {
+		began = now
+	}
+	s.add(h, &session{SignIn: in, began: began, usedAt: now, savedUse: now})
 	s.changed(h)
 	s.mu.Unlock()
 	s.durable()
@@ -182,7 +188,9 @@ func (s *Sessions) Look(token string) (in SignIn, ended <-chan struct{}, ok bool
 	if !ok {
 		return SignIn{}, nil, false
 	}
-	return found.SignIn, found.ended, true
+	in = found.SignIn
+	in.Since = found.began
+	return in, found.ended, true
 }
 
 // End ends a token's session, if it is one. The error says that a restart could bring it back, because the store couldn't be
