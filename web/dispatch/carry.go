@@ -250,8 +250,8 @@ func (c *carrier) try(ctx context.Context) platform.Result {
 	ctx, cancel := context.WithTimeout(ctx, c.up.Try)
 	defer cancel()
 	if !c.attempt.Action.Silences() {
-		if err := c.guard.bulkhead.AcquirePermit(ctx); err != nil {
-			return platform.Result{Outcome: recording.Failed, Detail: "Too much is being asked of the platform at once. Try again.", Retry: platform.DidNotAct, Err: err}
+		if !c.stand(ctx) {
+			return platform.Result{Outcome: recording.Failed, Detail: "Too much is being asked of the platform at once. Try again.", Retry: platform.DidNotAct}
 		}
 		defer c.guard.bulkhead.ReleasePermit()
 		if c.moot() { // by what came while it stood in line
@@ -276,6 +276,15 @@ func (c *carrier) try(ctx context.Context) platform.Result {
 		c.options.Log.Warn("the platform's answer", "platform", c.agent.Platform, "attempt", c.attempt.ID, "action", c.attempt.Action, "outcome", result.Outcome, "error", result.Err)
 	}
 	return result
+}
+
+// stand stands in line at the platform. What nobody attends to doesn't: the call is looked at just before, and again before each
+// further try.
+func (c *carrier) stand(ctx context.Context) bool {
+	if c.attempt.Origin == recording.Timer {
+		return c.guard.bulkhead.TryAcquirePermit()
+	}
+	return c.guard.bulkhead.AcquirePermit(ctx) == nil
 }
 
 // failing reports whether a result says that the platform itself isn't well.

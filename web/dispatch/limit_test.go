@@ -1,7 +1,9 @@
 package dispatch_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -297,6 +299,53 @@ func TestAPauseMayBeForLessAndNeverForMore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestInACrowdTheCallIsLookedAtAgain has the platform busy with others when a pause ends, and the call change meanwhile.
+func TestInACrowdTheCallIsLookedAtAgain(t *testing.T) {
+	for _, turns := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &slowToRead{crowd: &crowd{takes: 4 * time.Second}}
+			f := opened(t, func(f *floor, o *dispatch.Options) {
+				p.crowd.tape = f.tape
+				o.Upstream = upstream(p).Upstream
+			})
+			due := *f.pause().AutoResumeAt
+			time.Sleep(time.Until(due) - time.Millisecond)
+			other := func(n int) {
+				who := dispatch.Agent{Email: fmt.Sprintf("%d@acme.example", n), Platform: vera.Platform}
+				f.Act(context.Background(), who, dispatch.Order{ID: dispatch.NewID(), Action: recording.Resume})
+			}
+			for n := range 63 { // one place is left, for the two looks,
+				go other(n)
+			}
+			time.AfterFunc(75*time.Millisecond, func() { other(63) }) // and the next in line has it after the second
+			time.Sleep(2 * time.Second)
+			if turns {
+				f.tape.turn("c2")
+			}
+			time.Sleep(10 * time.Second)
+			r := f.resumed()
+			if did := slices.Contains(f.acts(), recording.Resume); did == turns || r == nil || turns == (r.Outcome == recording.Confirmed) {
+				t.Errorf("turned %v: %+v, done %v", turns, r, f.acts())
+			}
+		})
+	}
+}
+
+// slowToRead takes its time over a reading.
+type slowToRead struct{ *crowd }
+
+func (p *slowToRead) Read(ctx context.Context, t platform.Target) platform.Reading {
+	time.Sleep(50 * time.Millisecond)
+	return p.crowd.Read(ctx, t)
+}
+
+// acts are what the platform did.
+func (f *floor) acts() []recording.Action {
+	f.tape.mu.Lock()
+	defer f.tape.mu.Unlock()
+	return slices.Clone(f.tape.acted)
 }
 
 // TestAClosedBrowserEndsNothing has everyone who looks on go away.

@@ -569,6 +569,8 @@ func TestAResumeThatWaitedInACrowdIsNotSentAfterAPause(t *testing.T) {
 		time.Sleep(time.Second)
 		order(d, recording.Pause)
 		time.Sleep(20 * time.Second)
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if slices.Contains(p.sent, recording.Resume) {
 			t.Errorf("sent %v", p.sent)
 		}
