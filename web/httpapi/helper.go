@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -27,7 +28,6 @@ type wanted struct {
 	Action recording.Action `json:"action"`
 	Origin recording.Origin `json:"origin"`
 	Reason string           `json:"reason"`
-	asked  time.Time
 }
 
 // helpers are the windows that are open, by agent. The zero value knows none.
@@ -50,7 +50,7 @@ func (h *helpers) of(email string) *helper {
 	}
 	x := h.open[identity.Fold(email)]
 	if x == nil {
-		x = &helper{wishes: make(chan wanted, 8)}
+		x = &helper{wishes: make(chan wanted)}
 		h.open[identity.Fold(email)] = x
 	}
 	return x
@@ -64,17 +64,21 @@ func (h *helpers) is(email string) bool {
 	return x.asking > 0 || time.Since(x.left) < helperGap
 }
 
-// give hands a wish to the agent's helper, if it is open.
-func (h *helpers) give(email string, w wanted) bool {
+// give hands a wish to the agent's helper. It reports whether the helper took it: one that was closed a moment ago doesn't ask
+// again, and who is told that it acts would look for no other way.
+func (h *helpers) give(ctx context.Context, email string, w wanted) bool {
 	if !h.is(email) {
 		return false
 	}
+	patience := time.NewTimer(helperGap)
+	defer patience.Stop()
 	select {
 	case h.of(email).wishes <- w:
 		return true
-	default:
-		return false
+	case <-patience.C:
+	case <-ctx.Done():
 	}
+	return false
 }
 
 // helperPage is GET /helper.
@@ -100,20 +104,15 @@ func (a *API) helperNext(w http.ResponseWriter, r *request) error {
 	}
 	patience := time.NewTimer(wait)
 	defer patience.Stop()
-	for {
-		select {
-		case wish := <-x.wishes:
-			if time.Since(wish.asked) < helperGap { // whoever asked has given up else
-				return answer(w, http.StatusOK, wish)
-			}
-			continue
-		case <-patience.C:
-		case <-a.done:
-		case <-r.Context().Done():
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+	select {
+	case wish := <-x.wishes:
+		return answer(w, http.StatusOK, wish)
+	case <-patience.C:
+	case <-a.done:
+	case <-r.Context().Done():
 	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // helperOpen is GET /widget/helper.
@@ -123,15 +122,14 @@ func (a *API) helperOpen(w http.ResponseWriter, r *request) error {
 
 // helperAsk is POST /widget/helper: a trigger asks the agent's own helper.
 func (a *API) helperAsk(w http.ResponseWriter, r *request) error {
-	wish := wanted{asked: time.Now()}
-	if err := read(r, &wish); err != nil {
+	var x wanted
+	if err := read(r, &x); err != nil {
 		return err
 	}
-	x := wish
 	if _, err := wished(map[string][]string{"action": {string(x.Action)}, "origin": {string(x.Origin)}, "reason": {x.Reason}, "id": {x.ID}}); err != nil || !dispatch.IsID(x.ID) {
 		return invalid("id, action, origin or reason is wrong.")
 	}
-	if !a.helpers.give(r.principal.Email, wish) {
+	if !a.helpers.give(r.Context(), r.principal.Email, x) {
 		return &problem{http.StatusNotFound, codeInvalid, "No helper window is open. Open one at /setup."}
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -69,5 +69,6 @@
   (async () => {
     if (!await ask('who', 'who', 'here', 1500)) { elsewhere(); return; }
     if (action === 'pause') act();
+    else setTimeout(() => { button.disabled = false; }, 800); // not under the second half of a double click
   })();
 })();
