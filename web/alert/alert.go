@@ -33,6 +33,8 @@ const (
 	// openMost bounds the alerts that wait for a person. Who hasn't seen two thousand won't see one more; that there were more is
 	// logged.
 	openMost = 2000
+	// openEach bounds those of one agent, who could else drown all others' by asking for what fails.
+	openEach = 200
 	// remembered is how long an acknowledged alert about an attempt keeps the same from being raised again. Longer than any
 	// attempt is heard of.
 	remembered = 7 * 24 * time.Hour
@@ -184,7 +186,7 @@ func (s *Alerts) Raise(a recording.Alert) {
 		e.delivered = e.told
 		s.changed(e)
 	}
-	if len(s.open) >= openMost {
+	if len(s.open) >= openMost || a.Agent != "" && s.openOf(a.Agent) >= openEach {
 		s.lost++
 		s.nudge()
 		return
@@ -192,6 +194,16 @@ func (s *Alerts) Raise(a recording.Alert) {
 	e := &entry{Alert: a, next: time.Now().Add(pause(0))}
 	s.standing[faultOf(a)], s.open[faultOf(a)], s.byID[a.ID] = e, e, e
 	s.tell(context.Background(), Raised, e)
+}
+
+// openOf is how many alerts of an agent wait for a person. The lock is held.
+func (s *Alerts) openOf(agent string) (n int) {
+	for _, e := range s.open {
+		if e.Agent == agent {
+			n++
+		}
+	}
+	return n
 }
 
 // Settle says that the fault is over which such an alert is about: its kind and its attempt, or else its platform and agent,

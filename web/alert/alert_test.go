@@ -643,6 +643,24 @@ func TestAFlood(t *testing.T) {
 	})
 }
 
+// Announcements are never held back, so one agent can make as many faults as it likes. They don't drown the others'.
+func TestAFloodOfOneAgent(t *testing.T) {
+	inTime(t, func(t *testing.T, db *sql.DB) {
+		s := opened(t, db, nil)
+		defer s.Close()
+		for i := range openMost + 50 {
+			s.Raise(recording.Alert{Kind: recording.AlertFailed, Agent: "mallory@acme.example", Attempt: fmt.Sprint(i), Text: "x"})
+		}
+		s.Raise(failed)
+		if len(s.Unacknowledged(failed.Agent)) != 1 {
+			t.Error("another agent's isn't told")
+		}
+		if got := len(s.Unacknowledged("mallory@acme.example")); got != openEach {
+			t.Errorf("%d open of the one", got)
+		}
+	})
+}
+
 func TestNoCardNumberIsKeptOrSent(t *testing.T) {
 	inTime(t, func(t *testing.T, db *sql.DB) {
 		const card = "4111 1111 1111 1111"
