@@ -31,8 +31,7 @@ func clockOf(v View, l limit, taken time.Time) app.UI {
 	case !present(v) && !s.AsOf.IsZero():
 		return &clock{Label: "last word", Suffix: " ago", From: s.AsOf, Now: v.Now, Taken: taken}
 	case l.due != unlimited && v.Native != Mounted: // nothing moves it
-		label := strings.TrimSuffix(strings.TrimSuffix(l.Label, " in"), " by")
-		return &clock{Label: label + " at " + clockTime(l.From, place), Note: l.Note, Still: true}
+		return &clock{Label: l.when(place), Note: l.Note, Still: true}
 	case l.due != unlimited && present(v):
 		return &clock{Label: l.Label, Note: l.Note, From: l.From, Now: v.Now, Taken: taken, Due: true}
 	case present(v) && !s.Since.IsZero():

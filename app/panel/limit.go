@@ -2,6 +2,7 @@ package panel
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/maxence-charriere/go-app/v9/pkg/app"
@@ -130,6 +131,21 @@ func limitOf(v View, now time.Time) limit {
 		}
 	}
 	return l
+}
+
+// Due is what is said of the open pause's time where nothing counts: when, and the warning that goes with it. Both are empty
+// without a limit.
+func Due(v View) (when, warning string) {
+	l := limitOf(v, v.Now)
+	if l.due == unlimited {
+		return "", ""
+	}
+	return l.when(v.Now.Location()), l.Warning
+}
+
+// when is the label without its figures.
+func (l limit) when(place *time.Location) string {
+	return strings.TrimSuffix(strings.TrimSuffix(l.Label, " in"), " by") + " at " + clockTime(l.From, place)
 }
 
 // keepLeftID is the id of what is said beside the button.

@@ -189,6 +189,9 @@ func (c *Controller) Extend() {
 		switch {
 		case err == nil:
 			c.notice = ""
+			if was := c.view.Snapshot.AutoResumeAt; was != nil && snapshot.AutoResumeAt != nil && was.Equal(*snapshot.AutoResumeAt) {
+				c.notice = "It is kept already. Press again when that time has begun."
+			}
 			if !snapshot.AsOf.Before(c.view.Snapshot.AsOf) { // the stream may have been quicker
 				c.view.Snapshot = snapshot
 			}

@@ -117,7 +117,7 @@ func (c *Controller) follow(ctx context.Context) {
 func (c *Controller) fellSilent() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.live || time.Since(c.heardAt) < silence {
+	if !c.live || !c.silent() {
 		return false
 	}
 	c.live = false
@@ -125,16 +125,27 @@ func (c *Controller) fellSilent() bool {
 	return true
 }
 
+// silent reports whether nothing was heard for long: by the monotonic clock, which may stand while the computer sleeps, or by
+// the one on the wall.
+func (c *Controller) silent() bool {
+	return time.Since(c.heardAt) >= silence || time.Now().Round(0).Sub(c.heardAt.Round(0)) >= silence
+}
+
 // slept takes back what was known, and asks anew.
 func (c *Controller) slept() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live = false
+	c.anew()
+	c.show()
+}
+
+// anew asks for a new stream.
+func (c *Controller) anew() {
 	select {
 	case c.reopen <- struct{}{}:
 	default:
 	}
-	c.show()
 }
 
 // happened is one event of the stream.
@@ -268,15 +279,15 @@ func (c *Controller) changed() {
 	case !c.online:
 		c.live = false
 	case !was:
-		// A stream may have died without a word.
-		select {
-		case c.reopen <- struct{}{}:
-		default:
-		}
+		c.anew() // a stream may have died without a word
 		c.retry()
 		c.probe(nil)
 		c.warm(intentGap)
 	case c.browser.Visible():
+		if c.live && c.silent() { // nobody looked, and a hidden page's timers are seldom called
+			c.live = false
+			c.anew()
+		}
 		c.warm(idleGap)
 	}
 	c.show()

@@ -560,12 +560,43 @@ func TestKeepPaused(t *testing.T) {
 			}
 		}
 		tab.set(func(_ *browser, s *server) { s.refusal = nil })
+		s.extended.AsOf = time.Now()
+		tab.Extend()
+		wait(time.Second)
+		if got := tab.shown().Notice; !strings.HasPrefix(got, "It is kept already.") {
+			t.Errorf("kept twice: %q", got)
+		}
 		s.extended.AsOf = time.Now().Add(-time.Hour) // the stream was quicker
+		even := later.Add(time.Minute)
+		s.extended.AutoResumeAt = &even
 		s.extended.ExtensionsLeft = 7
 		tab.Extend()
 		wait(time.Second)
 		if v := tab.shown(); v.Snapshot.ExtensionsLeft == 7 || v.Notice != "" {
 			t.Errorf("shown: %d left, %q", v.Snapshot.ExtensionsLeft, v.Notice)
+		}
+	})
+}
+
+// What nobody looked at for long is no present word when somebody does, even if no timer was called meanwhile.
+func TestComingBackToAPanel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBrowser(), newServer()
+		tab := open(t, b, s)
+		wait(6 * time.Second) // a beat came a second ago
+		tab.set(func(_ *browser, s *server) { s.mute, s.down = true, true })
+		wait(10500 * time.Millisecond)
+		b.listener.Changed()
+		if v := tab.shown(); v.Link != panel.Live {
+			t.Errorf("a moment too early it is %s", v.Link)
+		}
+		wait(600 * time.Millisecond)
+		if v := tab.shown(); v.Link != panel.Live {
+			t.Fatalf("a timer was called, and it is %s", v.Link)
+		}
+		b.listener.Changed()
+		if v := tab.shown(); v.Link != panel.Reconnecting {
+			t.Errorf("seen again it is %s", v.Link)
 		}
 	})
 }

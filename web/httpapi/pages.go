@@ -88,7 +88,8 @@ func (a *API) panelPage(w http.ResponseWriter, r *request) error {
 			", and you have no platform here. Log in as an agent to pause a recording."})
 	}
 	v := a.view(r)
-	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.PanelPage{Panel: a.draw(v), View: v, Nav: a.nav(r, "/")})
+	elsewhere, _ := foreign(r)
+	return a.page(w, http.StatusOK, a.origin[r.principal.Platform], site.PanelPage{Panel: a.draw(v), View: v, Elsewhere: elsewhere, Nav: a.nav(r, "/")})
 }
 
 // panelFragment is GET /panel: the panel alone, for a page whose program doesn't run.
@@ -101,7 +102,9 @@ func (a *API) panelFragment(w http.ResponseWriter, r *request) error {
 // statusPage is GET /status, for browsers without scripts: it loads itself again.
 func (a *API) statusPage(w http.ResponseWriter, r *request) error {
 	v := a.view(r)
-	return a.page(w, http.StatusOK, "", site.StatusPage{Words: panel.Say(v), At: v.Now.Format("15:04:05 UTC")})
+	page := site.StatusPage{Words: panel.Say(v), At: v.Now.Format("15:04:05 UTC")}
+	page.Due, page.Warning = panel.Due(v)
+	return a.page(w, http.StatusOK, "", page)
 }
 
 func (a *API) nativePause(w http.ResponseWriter, r *request) error {

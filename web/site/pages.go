@@ -27,6 +27,9 @@ type PanelPage struct {
 	Panel template.HTML
 	// View is what the program begins with. It is written as JSON.
 	View any
+	// Elsewhere says that another site's page led here. It may have done so under a double click, whose second half is not to
+	// resume anything.
+	Elsewhere bool
 	Nav  Nav
 }
 
@@ -127,6 +130,8 @@ type LoginAgent struct{ Email, Platform, Role string }
 type StatusPage struct {
 	panel.Words
 	At string // when it was so
+	// Due and Warning are of an open pause's time; empty without one.
+	Due, Warning string
 }
 
 // DeclinePage asks once more before it is recorded that the customer declined.
