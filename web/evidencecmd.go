@@ -244,4 +244,3 @@ func verifyReport(file, key string, out, complaints io.Writer) int {
 	}
 	return good
 }
-

@@ -382,9 +382,13 @@ func explain(edges []edge, shift time.Duration) weighed {
 // agree is what the alignments of a platform's recordings say of any other recording's shift: it lies within a second of each
 // of theirs, because starts are in whole seconds and the clocks the same.
 func agree(strong []Range) (Range, bool) {
-	const least, second, room = 3, time.Second, 200 * time.Millisecond
-	if len(strong) < least {
+	const few, second = 3, time.Second
+	room := 200 * time.Millisecond
+	if len(strong) == 0 {
 		return Range{}, false
+	}
+	if len(strong) < few {
+		room = time.Second // they may be wrong together
 	}
 	// Those that lie within a second of most others; a false one doesn't.
 	var keep []Range
@@ -399,7 +403,7 @@ func agree(strong []Range) (Range, bool) {
 			keep = append(keep, a)
 		}
 	}
-	if len(keep) < least || len(keep)*10 < 8*len(strong) {
+	if len(keep)*10 < 8*len(strong) {
 		return Range{}, false
 	}
 	r := anything

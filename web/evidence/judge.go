@@ -175,8 +175,12 @@ func judge(t *silence.Tape, p placed, a Alignment) Finding {
 	}
 	if always(leaks, claim, a.Range) {
 		f.Verdict, f.Floating = Audible, true
+		// Shown where it most likely is: by the middle of what is known of the clocks.
 		for i := range f.Sounds {
-			f.Sounds[i].Leak = f.Sounds[i].Kind == silence.Sound || f.Sounds[i].Kind == silence.Touch
+			s := &f.Sounds[i]
+			if in := s.Overlap(f.Window); (s.Kind == silence.Sound || s.Kind == silence.Touch) && in.Length() >= leastLeak {
+				s.Span, s.Leak = in, true
+			}
 		}
 		f.Reason = fmt.Sprintf("The tape's silence there is shorter than the pause, so it is heard wherever the pause lies; where, the clocks leave open by ±%s.", millis(f.Uncertainty))
 		if f.Checked.Length() < leastChecked {

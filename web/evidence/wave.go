@@ -128,7 +128,11 @@ func Draw(over silence.Span, levels [][]silence.Level, part time.Duration, marks
 		w.Bands = append(w.Bands, b)
 	}
 	for _, at := range ticks(over) {
-		w.Ticks = append(w.Ticks, Tick{x(at), tick(at, length)})
+		t := Tick{X: x(at)}
+		if t.X < waveWidth-44 {
+			t.Text = tick(at, length)
+		}
+		w.Ticks = append(w.Ticks, t)
 	}
 	return w
 }

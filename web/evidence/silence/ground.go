@@ -288,8 +288,8 @@ func (c *Close) even(a, b int) bool {
 // near reports whether two pitches are one, within half a percent.
 func near(a, b uint16) bool { return int(a)*200 < int(b)*201 && int(a)*201 > int(b)*200 }
 
-// music marks where the same few pitches are heard on and on, as in chords that are held: in most of two seconds around. Speech
-// moves.
+// music marks where the same few pitches are heard on and on, about equally loud, as in chords that are held: in most of two
+// seconds around. Speech moves. Music with gaps passes for a sound that may be speech: better that than the other way round.
 func (c *Close) music(mark func(a, b int, n name)) {
 	if len(c.tunes) == 0 {
 		return
@@ -322,7 +322,7 @@ func (c *Close) music(mark func(a, b int, n name)) {
 	}
 	for i := range c.tunes {
 		a, b := max(i-wide, 0), min(i+wide, len(c.tunes))
-		if n := b - a; n > wide && (tonal[b]-tonal[a])*100 >= 90*n && (held[b]-held[a])*100 >= 75*n {
+		if n := b - a; n > wide && (tonal[b]-tonal[a])*100 >= 90*n && (held[b]-held[a])*100 >= 75*n && c.sustained(c.frame(a), c.frame(b)) {
 			mark(c.frame(a), c.frame(b), name{kind: Music}) // what little isn't held belongs to it, or nobody can tell
 		}
 	}
@@ -365,6 +365,16 @@ func (c *Close) toneless(a, b int) bool {
 		}
 	}
 	return len(tunes) > 0 && without*100 >= 85*len(tunes)
+}
+
+// sustained reports whether a stretch has no syllables: a voice falls between them, by more than 5 dB even where it drones.
+func (c *Close) sustained(a, b int) bool {
+	levels := slices.Clone(c.Levels[a:min(b, len(c.Levels))])
+	if len(levels) == 0 {
+		return false
+	}
+	slices.Sort(levels)
+	return levels[len(levels)*9/10]-levels[len(levels)/10] <= 5*decibels
 }
 
 // Plateau is a stretch of a region in which all channels together keep one low level: what a pause looks like on a tape.
