@@ -123,13 +123,13 @@ type Dispatcher struct {
 	lines   map[string]*line
 	closed  bool
 	guards  map[string]*guard
-	writing sync.WaitGroup // outcomes on their way to the journal
+	writing tasks // outcomes on their way to the journal
 
 	refreshing atomic.Bool // a Refresh is about to begin
 
 	ctx      context.Context // of everything that is carried out
 	cancel   context.CancelFunc
-	carrying sync.WaitGroup
+	carrying tasks
 }
 
 // New returns a Dispatcher that knows nothing yet.

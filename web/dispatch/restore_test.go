@@ -30,7 +30,7 @@ func TestARestartReadsFirstRepeatsAPauseAndNeverAResume(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &tape{reads: tt.reads, silent: tt.silent, ways: []way{{lag: time.Second}}}
+				p := &tape{reads: tt.reads, silent: tt.silent, ways: []way{{before: time.Millisecond, lag: time.Second}}}
 				o := upstream(p)
 				var told []recording.AlertKind
 				o.Alert = func(a recording.Alert) { told = append(told, a.Kind) }
