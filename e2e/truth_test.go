@@ -176,6 +176,26 @@ func TestOneTruth(t *testing.T) {
 	lifecycle(page.SetWebLifecycleStateStateActive)
 	shown(recording.Recording)
 
+	// The other ways in which a page finds that it was away: the clock jumps, and the browser keeps the page for its Back.
+	press(0, "Pause recording", recording.Paused)
+	for _, v := range []viewer{viewers[0], plain} {
+		for _, away := range []struct{ leave, back string }{
+			{`(now => { Date.now = () => now() + 3600e3; return true; })(Date.now.bind(Date))`, ""},
+			{`dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))`, `dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))`},
+			{`document.dispatchEvent(new Event('freeze'))`, `document.dispatchEvent(new Event('resume'))`},
+		} {
+			from := browser.Eval[float64](v.Tab, `performance.timeOrigin + performance.now()`)
+			browser.Eval[bool](v.Tab, away.leave)
+			if away.back != "" {
+				shows(v, recording.StateUnknown)
+				browser.Eval[bool](v.Tab, away.back)
+			}
+			v.Until(fmt.Sprintf(`(all => all.some(s => s.At >= %f && s.State === 'unknown') && all.at(-1).State === 'paused')(JSON.parse(sessionStorage.truth))`, from))
+		}
+	}
+	viewers[1].WaitState(string(recording.Paused))
+	press(0, "Resume recording", recording.Recording)
+
 	// Reloaded, and left and come back to, while it is paused and after.
 	press(0, "Pause recording", recording.Paused)
 	for _, v := range []viewer{viewers[2], plain} {
