@@ -16,18 +16,24 @@ type Hold struct {
 type Holds []Hold
 
 // Add takes a hold for an origin; an origin that holds already keeps its older one.
-func (h Holds) Add(hold Hold) Holds {
+func (h Holds) Add(hold Hold) Holds { return slices.Clone(h).add(hold) }
+
+// add is Add of one's own.
+func (h Holds) add(hold Hold) Holds {
 	if slices.ContainsFunc(h, func(x Hold) bool { return x.Origin == hold.Origin }) {
 		return h
 	}
-	return append(slices.Clone(h), hold)
+	return append(h, hold)
 }
 
 // Release gives back what the origin may release: a trigger or a link only its own hold, the agent's hand all of them, and so
 // does the end of their time.
-func (h Holds) Release(by Origin) Holds {
+func (h Holds) Release(by Origin) Holds { return slices.Clone(h).release(by) }
+
+// release is Release of one's own.
+func (h Holds) release(by Origin) Holds {
 	if by == Hand || by == Timer {
-		return nil
+		return h[:0]
 	}
-	return slices.DeleteFunc(slices.Clone(h), func(x Hold) bool { return x.Origin == by })
+	return slices.DeleteFunc(h, func(x Hold) bool { return x.Origin == by })
 }

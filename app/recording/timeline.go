@@ -28,6 +28,7 @@ type Timeline struct {
 	callSince time.Time // attempts before it belong to a call that is over
 	attempts  []Attempt // by RequestedAt, then by arrival
 	call      string
+	folded    *standing // what stands after all of them; nil once something changed
 }
 
 // standing is what the fold derives.
@@ -73,13 +74,14 @@ func (t *Timeline) Add(a Attempt) (Attempt, bool) {
 	for at > 0 && t.attempts[at-1].RequestedAt.After(a.RequestedAt) {
 		at--
 	}
-	t.attempts = slices.Insert(t.attempts, at, a)
+	t.attempts, t.folded = slices.Insert(t.attempts, at, a), nil
 	carry := true
 	if left := t.fold(at + 1).holds; !a.Settled() && !a.Action.Silences() && len(left) > 0 {
 		carry = false
 		decided := a.RequestedAt
 		t.attempts[at].Outcome, t.attempts[at].DecidedAt = Superseded, &decided
 		t.attempts[at].Detail = "Still paused: another hold is live. Resume by hand to clear them all."
+		t.folded = nil
 	}
 	t.attempts[at].State, _ = t.State()
 	a = t.attempts[at]
@@ -99,7 +101,7 @@ func (t *Timeline) Decide(id string, outcome Outcome, evidence *Evidence, detail
 	if a.Settled() && (outcome != Attested || a.Outcome == Confirmed) {
 		return *a, ErrSettled
 	}
-	a.Outcome, a.Detail = outcome, detail
+	a.Outcome, a.Detail, t.folded = outcome, detail, nil
 	if evidence != nil {
 		a.Evidence = evidence
 	}
@@ -114,6 +116,7 @@ func (t *Timeline) Decide(id string, outcome Outcome, evidence *Evidence, detail
 func (t *Timeline) Amend(id string, change func(*Attempt)) {
 	if i := t.find(id); i >= 0 {
 		change(&t.attempts[i])
+		t.folded = nil
 	}
 }
 
@@ -136,7 +139,7 @@ func (t *Timeline) SetCall(call string, transferred bool, at time.Time) {
 		}
 	}
 	now := t.fold(len(t.attempts))
-	t.base, t.callSince = standing{state: StateUnknown, since: at}, at
+	t.base, t.callSince, t.folded = standing{state: StateUnknown, since: at}, at, nil
 	switch {
 	case call == "":
 		t.base.state = Idle
@@ -154,17 +157,17 @@ func (t *Timeline) SetCall(call string, transferred bool, at time.Time) {
 func (t *Timeline) ForgetCall() { t.call = "" }
 
 // Window is the open pause; its zero value if there is none.
-func (t *Timeline) Window() Window { return t.fold(len(t.attempts)).window }
+func (t *Timeline) Window() Window { return t.now().window }
 
 // CallMoved reports whether the call changed while it was paused, and nothing since says how the new one stands: no confirmed
 // effect and no new pause. That call may be recording.
-func (t *Timeline) CallMoved() bool { return t.fold(len(t.attempts)).moved }
+func (t *Timeline) CallMoved() bool { return t.now().moved }
 
 // Call is the call the agent is on, as far as the CRM said.
 func (t *Timeline) Call() string { return t.call }
 
 // Holds are the live holds, oldest first.
-func (t *Timeline) Holds() Holds { return t.fold(len(t.attempts)).holds }
+func (t *Timeline) Holds() Holds { return slices.Clone(t.now().holds) }
 
 // Attempt returns the attempt with this id.
 func (t *Timeline) Attempt(id string) (Attempt, bool) {
@@ -211,8 +214,7 @@ func (t *Timeline) Precedes(a, b string) bool {
 
 // State is what may be said now, and since when.
 func (t *Timeline) State() (State, time.Time) {
-	now := t.fold(len(t.attempts))
-	return now.state, now.since
+	return t.now().state, t.now().since
 }
 
 // StateBefore is what could be said before the attempt with this id, leaving it and all newer ones aside.
@@ -222,6 +224,15 @@ func (t *Timeline) StateBefore(id string) State {
 	}
 	state, _ := t.State()
 	return state
+}
+
+// now is what stands after all attempts.
+func (t *Timeline) now() *standing {
+	if t.folded == nil {
+		now := t.fold(len(t.attempts))
+		t.folded = &now
+	}
+	return t.folded
 }
 
 // fold derives what stands after the first n attempts.
@@ -249,9 +260,9 @@ func (t *Timeline) fold(n int) standing {
 		case a.Action == DoNotRecord && a.SentAs == "":
 			now.holds = nil // nothing can be resumed any more, so there is nothing to hold
 		case !a.Action.Silences():
-			now.holds = now.holds.Release(a.Origin)
+			now.holds = now.holds.release(a.Origin)
 		default:
-			now.holds = now.holds.Add(Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
+			now.holds = now.holds.add(Hold{Origin: a.Origin, Since: a.RequestedAt, Reason: a.Reason})
 		}
 		now.window = now.window.after(a, now.holds)
 		now.moved = now.moved && a.Outcome != Confirmed && (!a.Action.Silences() || a.Outcome.KeepsState())
