@@ -117,6 +117,7 @@ var pages = map[string]struct{ path, who string }{
 // No page and no state of one has a serious finding of axe-core's, in the light and in the dark. The pages are those of the
 // server's own table.
 func TestAccessibility(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, byServer, false)
 	c := newChecker(t)
 	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)

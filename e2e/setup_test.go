@@ -41,6 +41,7 @@ func press(tab *browser.Tab, bookmark string) {
 
 // The self-test says Ready, or the thing to mend.
 func TestSetup(t *testing.T) {
+	t.Parallel()
 	for _, world := range browser.Worlds() {
 		t.Run(world.String(), func(t *testing.T) {
 			o := newOffice(t, byCookie, false)
@@ -68,6 +69,7 @@ func TestSetup(t *testing.T) {
 // A bookmark on the platform's own page reads the answer there; on any other page it opens the window of a link; on a page of a
 // strict policy it works all the same. It carries no token.
 func TestBookmarks(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, byCookie, true)
 	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
 	setup, workspace := b.Tab(t), b.Tab(t)
@@ -138,6 +140,7 @@ func TestBookmarks(t *testing.T) {
 
 // A helper window that may open windows lets triggers pause without a click.
 func TestHelper(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, byCookie, true)
 	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked, browser.Preference("profile.default_content_setting_values.popups", 1))
 	o.d.signIn(t, b.Tab(t))

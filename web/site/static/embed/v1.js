@@ -31,8 +31,8 @@
       waiting.delete(id);
       settle(value);
     };
-    const timer = setTimeout(end(no), 1e4, status.signed_in === false ? fault('not_signed_in', 'Nobody is signed in to offrecord. Sign in there.')
-      : fault(lead ? 'timeout' : 'unavailable', 'offrecord did not answer in time. Make sure yourself.'));
+    const timer = setTimeout(end(no), 1e4, status.signed_in === false ? fault('not_signed_in', 'Sign in to offrecord first.')
+      : fault(lead ? 'timeout' : 'unavailable', 'offrecord did not answer. Make sure yourself.'));
     waiting.set(id, [type, payload, end(yes), end(no)]);
     ensure();
     if (lead) send(lead, type, payload, id);
@@ -205,7 +205,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
       else if (doc.hasFocus() && !wanted) release(name);
     }
   };
-  let tabbed, wanted, passed, layer;
+  let tabbed, wanted, passed, layer, free;
   on(doc, 'keydown', () => { // which key it was is nobody's business here
     tabbed = 1;
     setTimeout(() => { tabbed = 0; });
@@ -245,7 +245,8 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
   // The guard: declared fields are shut until what is known of the pause is good enough.
   const guarded = 'guard' in set && Object.values(kinds).filter(Boolean).join(), shut = new Map(); // an element: its cover
   const levels = ['attested', 'confirmed', 'accepted', 'sent'].slice(0, {accepted: 3, sent: 4}[set.guard] ?? 2);
-  const good = () => passed || status.live && (['paused', 'stopped', 'declined'].includes(status.state) || status.held && status.action === 'pause' && levels.includes(status.outcome));
+  // What isn't known now, or is under way once more, leaves the fields as they are.
+  const good = () => free = passed || (status.live && status.state !== 'pausing' ? ['paused', 'stopped', 'declined'].includes(status.state) || status.held && status.action === 'pause' && levels.includes(status.outcome) : free);
   const sync = () => {
     if (!guarded || !doc.body) return;
     const now = good() ? [] : [...doc.querySelectorAll(guarded)];
@@ -262,7 +263,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     }
     for (const el of now) {
       el.inert = true;
-      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause the recording'}));
+      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause'}));
     }
     layer?.shadowRoot.append(...[...shut.values()].filter(cover => !cover.isConnected));
     place();
