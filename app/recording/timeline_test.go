@@ -214,6 +214,7 @@ func TestPausedIsOnlySaidOfAConfirmedPause(t *testing.T) {
 		var line recording.Timeline
 		at := start
 		var ids []string
+		var turned time.Time // the call changed, or was transferred
 		n := rapid.IntRange(1, 150).Draw(t, "steps")
 		for i := range n {
 			at = at.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "gap")) * time.Second)
@@ -225,7 +226,11 @@ func TestPausedIsOnlySaidOfAConfirmedPause(t *testing.T) {
 					Origin: rapid.SampledFrom([]recording.Origin{recording.Hand, "trigger:a", recording.Link}).Draw(t, "origin"), RequestedAt: asked})
 				ids = append(ids, id)
 			case rapid.IntRange(0, 20).Draw(t, "call") == 0:
-				line.SetCall(rapid.SampledFrom([]string{"", "c1", "c2"}).Draw(t, "id"), rapid.Bool().Draw(t, "transferred"), at)
+				id, transferred := rapid.SampledFrom([]string{"", "c1", "c2"}).Draw(t, "id"), rapid.Bool().Draw(t, "transferred")
+				if id != line.Call() || transferred {
+					turned = at
+				}
+				line.SetCall(id, transferred, at)
 			default:
 				id := rapid.SampledFrom(ids).Draw(t, "id")
 				line.Decide(id, rapid.SampledFrom(outcomes).Draw(t, "outcome"), nil, "", at, rapid.Bool().Draw(t, "final"))
@@ -239,7 +244,7 @@ func TestPausedIsOnlySaidOfAConfirmedPause(t *testing.T) {
 			if a.Outcome == recording.Superseded && a.Evidence == nil {
 				continue
 			}
-			if a.Outcome.KeepsState() {
+			if a.Outcome.KeepsState() || state == recording.Declined && a.RequestedAt.Before(turned) { // what was declined stays so through a transfer
 				continue
 			}
 			if a.Outcome != recording.Confirmed || !a.Action.Silences() {
