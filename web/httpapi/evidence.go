@@ -773,7 +773,7 @@ func (a *API) evidenceDelete(w http.ResponseWriter, r *request) error {
 	if tape == nil || a.Evidence.Checker == nil || !x.DeletedAt.IsZero() {
 		return &problem{http.StatusNotFound, codeInvalid, "There is no recording to delete: it was deleted already, or never found."}
 	}
-	err = a.Evidence.Checker.Delete(r.Context(), x.Platform, x.Recording.Name, strings.TrimSpace(r.PostForm.Get("name")), func(record audit.Record) error {
+	err = a.Evidence.Checker.Delete(context.WithoutCancel(r.Context()), x.Platform, x.Recording.Name, strings.TrimSpace(r.PostForm.Get("name")), func(record audit.Record) error {
 		record.By = audit.NewID(r.principal.Email)
 		return a.note(r, record)
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"runtime"
@@ -33,7 +34,8 @@ type tapes struct {
 	list    []evidence.Recording
 	entries []audit.Entry
 	deleted []string
-	refuse  error // of a deletion
+	refuse  error  // of a deletion
+	during  func() // a deletion
 }
 
 func (a *tapes) List(context.Context, time.Time, time.Time) iter.Seq2[evidence.Recording, error] {
@@ -64,6 +66,9 @@ func (a *tapes) Delete(_ context.Context, name string) error {
 		return a.refuse
 	}
 	a.deleted = append(a.deleted, name)
+	if a.during != nil {
+		a.during()
+	}
 	return nil
 }
 
@@ -352,5 +357,21 @@ func TestEvidenceDeletion(t *testing.T) {
 		if w := h.do(again); w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", again.path, w.Code)
 		}
+	}
+}
+
+// A browser that goes away while a recording is being deleted leaves neither the deletion nor its record half done.
+func TestADeletionIsCarriedThrough(t *testing.T) {
+	h, _, a, desk := withEvidence(t)
+	body := found(t, h, desk)
+	ctx, leave := context.WithCancel(t.Context())
+	a.during = leave
+	r := httptest.NewRequestWithContext(ctx, "POST", "/evidence/"+body.Items[1].ID+"/delete", strings.NewReader(url.Values{"name": {"S20261120/R22.wav"}}.Encode()))
+	r.Header.Set("Content-Type", aForm)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.AddCookie(h.cookie("sue@acme.example"))
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if x, err := desk.Store.Item(t.Context(), body.Items[1].ID); err != nil || len(a.deleted) != 1 || x.DeletedAt.IsZero() {
+		t.Errorf("deleted %v, and known to be since %v (%v)", a.deleted, x.DeletedAt, err)
 	}
 }
