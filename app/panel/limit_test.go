@@ -104,6 +104,21 @@ func TestAPlainPageSaysWhen(t *testing.T) {
 	}
 }
 
+func TestTheStatePageSaysWhen(t *testing.T) {
+	for after, want := range map[time.Duration][2]string{
+		40 * time.Second:  {"Resumes by itself at 12:02:00 UTC", ""},
+		100 * time.Second: {"Resumes by itself at 12:02:00 UTC", "Resumes by itself in less than 30 seconds. Press Keep paused if you need longer."},
+		3 * time.Minute:   {"Over its time at 12:02:00 UTC", "This pause is over its time. Resume as soon as the card is done. Press Keep paused if you need longer."},
+	} {
+		if when, warning := Due(open(noon.Add(after), resumes)); when != want[0] || warning != want[1] {
+			t.Errorf("%s on: %q, %q", after, when, warning)
+		}
+	}
+	if when, warning := Due(View{Now: noon}); when+warning != "" {
+		t.Errorf("without a limit: %q, %q", when, warning)
+	}
+}
+
 func TestKeepingAsOftenAsIsAllowed(t *testing.T) {
 	for left, want := range map[int]string{3: "3 times left", 1: "1 time left", 0: "It was kept as often as your account allows."} {
 		page := HTML(open(noon, func(s *recording.Snapshot) { s.ExtensionsLeft = left }))

@@ -321,7 +321,6 @@
   }
 
   if (navigator.userActivation?.hasBeenActive || transport && !ours()) unheard();
-  listen();
   plan();
   setTimeout(() => { if (native() && !heard) doubt(); }, 3000);
 
@@ -390,4 +389,5 @@
     }
     stay(started ? 'ended' : 'load', started ? 'ended' : 'refused');
   })();
+  listen(); // after what the program needs
 })();
