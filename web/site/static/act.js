@@ -26,10 +26,13 @@
 
   const opened = opener !== null; // by a script: only then may one close it
   const patience = 15000, lingering = 1500;
+  const stale = 'This page may be old. Go to the panel.';
   let flying = null, first = true;
+  let shown = null; // what was settled last: the page goes on saying what is so now
 
   function show(words) {
     hero.hidden = false;
+    if (notice.textContent === stale) say('');
     hero.className = 'hero ' + words.state + (words.alarm ? ' alarm' : '');
     hero.dataset.state = words.state;
     hero.dataset.outcome = words.outcome;
@@ -46,16 +49,17 @@
     main.querySelector('.make-sure').hidden = !words.alarm;
   }
 
-  // What became of it, until that is settled.
-  let stream = null, looking = false, again = false;
+  // What became of it, and what is so now: as long as the server is heard, and somebody looks.
+  let stream = null, looking = false, again = false, heardAt = 0;
+  const about = () => flying ?? shown;
   async function look() {
     again = true;
-    if (looking || !flying) return;
+    if (looking || !about()) return;
     looking = true;
     try {
-      while (again && flying) {
+      while (again && about()) {
         again = false;
-        const f = flying;
+        const f = about();
         const answer = await fetch('/act/said?id=' + f.id, {credentials: 'same-origin', cache: 'no-store'});
         if (answer.ok) told(f, await answer.json());
       }
@@ -64,29 +68,54 @@
   function follow() {
     if (stream) return;
     stream = new EventSource('/api/v1/events');
+    heardAt = Date.now();
     const heard = e => { // of ours: one that nobody has asked for yet isn't known there
+      heardAt = Date.now();
       const said = JSON.parse(e.data);
-      if (flying && (said.attempt ?? said).id === flying.id) look();
+      if (flying ? (said.attempt ?? said).id === flying.id : shown) look();
     };
     for (const type of ['state', 'attempt']) stream.addEventListener(type, heard);
+    stream.addEventListener('beat', () => { heardAt = Date.now(); });
+    stream.onerror = old;
   }
+  function leave() {
+    stream?.close();
+    stream = null;
+  }
+  function old() {
+    if (flying || !shown || hero.hidden) return;
+    hero.hidden = true;
+    say(stale);
+  }
+  doc.addEventListener('visibilitychange', () => {
+    if (flying || !shown) return;
+    old();
+    if (doc.hidden) leave(); else follow(); // a browser has few connections for one server
+  });
+  setInterval(() => { // the server's beat comes each five seconds
+    if (flying || !stream || Date.now() - heardAt < 12000) return;
+    leave();
+    old();
+    follow();
+  }, 1000);
   function told(f, words) {
-    if (f !== flying) return;
+    if (f !== about()) return;
     show(words);
-    if (!words.settled) return;
+    if (!words.settled || f === shown) return;
     over();
+    shown = f;
+    if (doc.hidden) leave();
     main.dataset.settled = words.outcome;
     if (words.outcome === 'confirmed' && opened) setTimeout(() => close(), lingering);
   }
   function over() {
     flying = null;
     button.disabled = false;
-    stream?.close();
-    stream = null;
   }
   // Nothing was sent, or nobody knows of it: the button is there.
   function refused(text) {
     over();
+    if (!shown) leave();
     say(text);
     main.dataset.settled = 'refused';
   }
