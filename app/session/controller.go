@@ -305,7 +305,8 @@ func (c *Controller) repeats(action recording.Action, reason string) bool {
 
 func (c *Controller) timeout() time.Duration {
 	if c.route != nil && c.route.AttemptTimeoutMS > 0 {
-		return time.Duration(c.route.AttemptTimeoutMS) * time.Millisecond
+		// A little less than the server's own, which hears nothing: what this browser saw is to come before that.
+		return time.Duration(c.route.AttemptTimeoutMS) * time.Millisecond * 19 / 20
 	}
 	return defaultTimeout
 }

@@ -25,7 +25,7 @@
   };
 
   const opened = opener !== null; // by a script: only then may one close it
-  const patience = 15000, lingering = 1500;
+  const patience = 14000, lingering = 1500;
   const stale = 'This page may be old. Go to the panel.';
   let flying = null, first = true;
   let shown = null; // what was settled last: the page goes on saying what is so now
