@@ -166,8 +166,8 @@ func bounded(edges []edge, fits, known Range) Range {
 		}
 	}
 	r = Range{max(r.Least, least), min(r.Most, most)}
-	if r.Least > r.Most { // they contradict each other a little
-		return fits
+	if r.Least > r.Most { // they contradict each other a little: a time in the log isn't what it is taken for
+		r = Range{r.Most, r.Least}
 	}
 	r, _ = Range{min(r.Least, fits.Least), max(r.Most, fits.Most)}.overlap(known)
 	return r

@@ -182,7 +182,7 @@ func judge(t *silence.Tape, p placed, a Alignment) Finding {
 				s.Span, s.Leak = in, true
 			}
 		}
-		f.Reason = fmt.Sprintf("The tape's silence there is shorter than the pause, so it is heard wherever the pause lies; where, the clocks leave open by ±%s.", millis(f.Uncertainty))
+		f.Reason = fmt.Sprintf("Nothing near it is silent for as long as the pause was, so something is heard wherever exactly it lies, which the clocks leave open by ±%s.", millis(f.Uncertainty))
 		if f.Checked.Length() < leastChecked {
 			f.Checked = silence.Span{}
 		}

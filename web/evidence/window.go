@@ -159,8 +159,9 @@ func rank(o recording.Outcome) int {
 // effect is when an attempt that may have had its effect had it.
 func effect(a Attempt) Bounds {
 	b := Bounds{a.RequestedAt, *a.DecidedAt}
-	if e := a.Evidence; e != nil && e.AfterMS > 0 && a.Outcome != recording.Attested && e.Kind != recording.Silence {
-		if seen := a.RequestedAt.Add(time.Duration(e.AfterMS) * time.Millisecond); seen.Before(b.Latest) {
+	if e := a.Evidence; e != nil && a.Route == recording.RouteSession && slices.Contains(answered, e.Kind) {
+		// The browser saw the end of it before the server heard so.
+		if seen := a.RequestedAt.Add(time.Duration(e.AfterMS+1) * time.Millisecond); seen.Before(b.Latest) {
 			b.Latest = seen
 		}
 	}
@@ -172,6 +173,9 @@ func effect(a Attempt) Bounds {
 	}
 	return b
 }
+
+// answered are the kinds of evidence of a browser that come with the platform's answer.
+var answered = []recording.EvidenceKind{recording.FrameLoad, recording.PopupClosed, recording.Status}
 
 // windowsOf goes through one agent's attempts in the order in which they were asked for.
 func windowsOf(who Agent, all []Attempt, ends []time.Time) (windows []Window, focus []Focus) {

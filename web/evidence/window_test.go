@@ -92,15 +92,22 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// What was seen bounds an effect better than when it was decided.
+// What a browser saw bounds an effect better than when the server heard of it; what the server measured began later than the press.
 func TestEffect(t *testing.T) {
-	a := attempt(t, 1, "pause accepted 10-13")
-	a.Evidence = &recording.Evidence{Kind: recording.PopupClosed, AfterMS: 120}
-	if got := effect(a).Latest.Sub(noon); got != 10120*time.Millisecond {
-		t.Errorf("in effect by %v at the latest", got)
-	}
-	a.Evidence.Kind = recording.Silence // nothing was seen
-	if got := effect(a).Latest.Sub(noon); got != 13*time.Second {
-		t.Errorf("in effect by %v at the latest", got)
+	for _, test := range []struct {
+		attempt string
+		kind    recording.EvidenceKind
+		want    time.Duration
+	}{
+		{"pause accepted 10-13 session:hand", recording.PopupClosed, 10121 * time.Millisecond},
+		{"pause unknown 10-13 session:hand", recording.Silence, 13 * time.Second}, // nothing was seen
+		{"pause attested 10-13 session:hand", recording.Word, 13 * time.Second},
+		{"pause confirmed 10-13", recording.Reported, 13 * time.Second},
+	} {
+		a := attempt(t, 1, test.attempt)
+		a.Evidence = &recording.Evidence{Kind: test.kind, AfterMS: 120}
+		if got := effect(a).Latest.Sub(noon); got != test.want {
+			t.Errorf("%s, %s: in effect by %v at the latest, expected %v", test.attempt, test.kind, got, test.want)
+		}
 	}
 }
