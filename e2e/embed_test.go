@@ -34,6 +34,8 @@ type office struct {
 	crm string // its origin
 	pay string
 	app *crm.CRM
+	// setUp makes the CRM anew, for a companion at another address.
+	setUp func()
 }
 
 // byServer and byCookie are how the desk's platform is reached.
@@ -66,8 +68,11 @@ func newOffice(t *testing.T, routes string, signs bool) *office {
 			s.identity = fmt.Sprintf(", embed_jwt: {issuer: %q, audience: offrecord, secret_file: %q}", o.crm, file)
 		}
 	}, o.d)
-	o.app = crm.New(crm.Config{Offrecord: o.url, Origin: o.crm, Payment: o.pay, Secret: secret, Audience: "offrecord",
-		Agents: []crm.Agent{{Email: o.d.email(), Platform: o.d.name, About: "8x8"}}})
+	o.setUp = func() {
+		o.app = crm.New(crm.Config{Offrecord: o.url, Origin: o.crm, Payment: o.pay, Secret: secret, Audience: "offrecord",
+			Agents: []crm.Agent{{Email: o.d.email(), Platform: o.d.name, About: "8x8"}}})
+	}
+	o.setUp()
 	o.d.sim.StartCall(o.d.agent())
 	return o
 }
@@ -634,5 +639,41 @@ func TestTypes(t *testing.T) {
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A browser that keeps no cookies apart for each site leaves the session to the frame's memory: requests and the stream carry
+// it, and a press that is quicker than the program is made when the program is there.
+func TestWithoutACookie(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, byServer, true)
+	f := newFront(t, o.stage)
+	f.rewrite(func(path string, h http.Header) {
+		if path == "/widget/session" {
+			h.Del("Set-Cookie")
+		}
+	})
+	o.setUp()
+	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	tab := b.Tab(t)
+	letGo := f.withhold(".wasm")
+	tab.Open(o.crm + "/checkout?guard&resume-after=200ms")
+	frame := tab.Frame(o.url + "/widget")
+	frame.Wait(`[data-control=pause]`)
+	browser.Eval[bool](frame, `(document.querySelector('[data-control=pause]').click(), true)`)
+	letGo()
+	o.awaitTape(t, false, "a press before the program")
+	frame.WaitState("paused")
+	tab.Until(`!document.getElementById('number').inert`)
+	browser.Eval[bool](frame, `(document.querySelector('[data-control=resume]').click(), true)`)
+	o.awaitTape(t, true, "the resume")
+	tab.Until(`document.getElementById('number').inert`)
+	click(tab, "#number")
+	tab.Until(`document.activeElement.id === 'number' && !document.activeElement.inert`)
+	if o.recording() {
+		t.Error("the field is open, and the tape runs")
+	}
+	if got := browser.Eval[string](frame, `new Promise(done => { const r = new XMLHttpRequest(); r.onload = () => done(r.responseText.trim()); r.open('GET', '/widget/session'); r.send(); })`); got != `{"email":""}` {
+		t.Errorf("a request without the token is %s's", got)
 	}
 }
