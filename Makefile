@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help assets build run test unit js-test e2e-test needs programs lint fmt vet vet-js staticcheck vuln bench size fuzz screenshots clean
+.PHONY: help assets build run test unit js-test e2e-test needs programs lint fmt vet vet-js staticcheck vuln bench size fuzz soak screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ js-test:
 # One package at a time, on all the processors there are: what a browser's test waits for should come from the test.
 # Never from the cache, which doesn't know of a browser that changed its mind. What the tests count and measure is printed.
 e2e-test:
-	time $(GO) test -count=1 -p 1 -timeout 12m -v ./e2e/... | { grep -v '^=== ' || true; }
+	time $(GO) test -count=1 -p 1 -timeout 14m -v ./e2e/... | { grep -v '^=== ' || true; }
 
 # Chromium, for the tests in a browser; Node, for the loader's types and a test of ./wasm; npm, for what e2e/package.json names.
 # A machine that lacks one fails: a test that is skipped proves nothing.
@@ -106,6 +106,12 @@ fuzz: ## run each fuzz target for FUZZTIME (default 5m)
 			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+soak: assets ## the long runs: the server killed 200 times, a thousand pauses in one panel, a hundred thousand histories, a thousand tapes
+	OFFRECORD_KILL_CYCLES=200 $(GO) test -count=1 -v -timeout 60m -run 'Killed' ./web ./web/audit
+	OFFRECORD_CYCLES=1000 $(GO) test -count=1 -v -timeout 30m -run '^TestCyclesLeaveNothing$$' ./e2e
+	$(GO) test -count=1 -timeout 60m -run '^(TestNoPauseIsForgottenAndNoneIsEndedUnsafely|TestThePlatformEndsAsTheAgentLastWantedOrItIsSaidToBeUnknown)$$' ./web/dispatch -rapid.checks=100000
+	OFFRECORD_TRUTH_WORLDS=40 $(GO) test -count=1 -v -timeout 60m -run '^TestGroundTruth$$' ./web/evidence
 
 screenshots: build ## make the README's pictures
 	$(GO) run ./e2e/screenshots

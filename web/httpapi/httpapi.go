@@ -75,8 +75,6 @@ type Options struct {
 	// Host says whether a request's Host (without its port) is one of this server's names; optional. Where a log-in needs no
 	// secret, a page whose own name was pointed at this machine (DNS rebinding) must not pass for ours.
 	Host func(string) bool
-	// Ready says why the server can't serve yet; optional.
-	Ready func() error
 	// Links are the signed one-click links; optional: without them there are none.
 	Links *link.Links
 	// EmbedOrigins are the origins whose pages may frame the widget; none by default.
@@ -127,9 +125,6 @@ func New(o Options) (*API, error) {
 	}
 	if o.Alerts == nil {
 		o.Alerts = noAlerts{}
-	}
-	if o.Ready == nil {
-		o.Ready = func() error { return nil }
 	}
 	a := &API{Options: o, mux: http.NewServeMux(), pages: pages, cross: http.NewCrossOriginProtection(), boot: newRequestID()[:8],
 		sealer: identity.NewSealer(), handed: identity.NewHandovers(),

@@ -267,12 +267,15 @@ func (a *API) healthy(w http.ResponseWriter, _ *request) error {
 	return answer(w, http.StatusOK, map[string]string{"status": "ok", "version": a.Version})
 }
 
-func (a *API) ready(w http.ResponseWriter, r *request) error {
-	if err := a.Ready(); err != nil {
-		a.Log.Warn("not ready", "request_id", r.id, "error", err)
-		return &problem{http.StatusServiceUnavailable, codeInternal, "The server isn't ready yet; its log says why."}
+// ready is GET /readyz. A log that can't be written, or a platform that is away, is no reason to send agents elsewhere: a pause
+// still goes, and the panel, the alerts and the metrics say what is wrong. A server that is about to end is one.
+func (a *API) ready(w http.ResponseWriter, _ *request) error {
+	select {
+	case <-a.done:
+		return &problem{http.StatusServiceUnavailable, codeInternal, "The server is shutting down. Try again in a moment."}
+	default:
+		return answer(w, http.StatusOK, map[string]string{"status": "ready"})
 	}
-	return answer(w, http.StatusOK, map[string]string{"status": "ready"})
 }
 
 //go:embed openapi.json

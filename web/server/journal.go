@@ -280,15 +280,6 @@ func (j *journal) Close() error {
 	return err
 }
 
-// ready is nil if something can be written down. A store that can't be written is no reason to send people away: the spool
-// keeps what happens.
-func ready(s audit.Status) error {
-	if s.Spool != nil {
-		return fmt.Errorf("nothing can be written down: %w", errors.Join(s.Store, s.Spool))
-	}
-	return nil
-}
-
 // notices are what an agent is told of the log: nothing if all is well.
 func notices(s audit.Status) []recording.Notice {
 	switch {

@@ -196,7 +196,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if m.journal != nil {
-		options.Audit, options.Ready = m.journal, func() error { return ready(m.journal.Status()) }
+		options.Audit = m.journal
 	}
 	if m.api, err = httpapi.New(options); err != nil {
 		return err

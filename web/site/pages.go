@@ -30,7 +30,7 @@ type PanelPage struct {
 	// Elsewhere says that another site's page led here. It may have done so under a double click, whose second half is not to
 	// resume anything.
 	Elsewhere bool
-	Nav  Nav
+	Nav       Nav
 }
 
 // Nav is the way to the other pages, for those who have more than one: the template "nav" draws it.
