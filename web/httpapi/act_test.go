@@ -458,6 +458,7 @@ func FuzzActAddress(f *testing.F) {
 		h.ServeHTTP(w, r)
 		h.t = t
 		h.sane(w, r)
+		h.log.forget()
 		if w.Header().Get("Location") != "" || len(h.dispatcher.Attempts(dispatch.Agent{Email: "bill@acme.example", Platform: "acme"}, 1)) != 0 {
 			t.Errorf("%q did something", query)
 		}
@@ -466,7 +467,7 @@ func FuzzActAddress(f *testing.F) {
 
 // FuzzLinkForm posts a fragment and what comes with it.
 func FuzzLinkForm(f *testing.F) {
-	h, _ := withLinks(f)
+	h, b := withLinks(f)
 	cookie := h.cookie("bill@acme.example")
 	good := h.link(h.login("jo@acme.example"), "card").fragment()
 	f.Add("link=" + good)
@@ -483,6 +484,10 @@ func FuzzLinkForm(f *testing.F) {
 		h.ServeHTTP(w, r)
 		h.t = t
 		h.sane(w, r)
+		h.log.forget()
+		b.mu.Lock()
+		b.refused = nil
+		b.mu.Unlock()
 		if w.Code < 400 || len(h.dispatcher.Attempts(dispatch.Agent{Email: "bill@acme.example", Platform: "acme"}, 1)) != 0 {
 			t.Errorf("%q paused: %d", body, w.Code)
 		}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -279,25 +278,11 @@ func framePolicy(t testing.TB, origins []string) (policy string, err error) {
 	return h.do(ask{method: "GET", path: "/widget"}).Header().Get("Content-Security-Policy"), err
 }
 
-func FuzzEmbedOrigins(f *testing.F) {
-	for _, s := range []string{"https://acme.my.salesforce.com", "https://a.example; script-src *", "https://[::1]:1", "http://a.example:80/", "https://a.example,https://b.example"} {
-		f.Add(s)
-	}
-	one := regexp.MustCompile(`; frame-ancestors (https?://[a-z0-9.\[\]:-]+);`)
-	f.Fuzz(func(t *testing.T, origin string) {
-		policy, err := framePolicy(t, []string{origin})
-		if err != nil {
-			return
-		}
-		found := one.FindStringSubmatch(policy)
-		if found == nil || strings.Count(policy, "frame-ancestors") != 1 {
-			t.Fatalf("%q makes %s", origin, policy)
-		}
-		given, err := url.Parse(origin)
-		if written, err2 := url.Parse(found[1]); err != nil || err2 != nil || !strings.EqualFold(given.Hostname(), written.Hostname()) || !strings.EqualFold(given.Scheme, written.Scheme) {
-			t.Errorf("%q became %q", origin, found[1])
-		}
-	})
+// forget keeps a long run's log short.
+func (l *logs) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
 }
 
 // FuzzHeaders sends headers that say where a request comes from, and who it is for.
@@ -324,11 +309,11 @@ func FuzzHeaders(f *testing.F) {
 				r.Header.Set("Authorization", authorization)
 			}
 			r.Host = host
-			before := len(h.log.String())
+			h.log.forget()
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
 			h.sane(w, r)
-			written := h.log.String()[before:]
+			written := h.log.String()
 			if from := regexp.MustCompile(`"from":"([^"]*)"`).FindStringSubmatch(written); from != nil && from[1] != "" {
 				if _, err := netip.ParseAddr(from[1]); err != nil {
 					t.Errorf("%q is logged as an address", from[1])
