@@ -233,12 +233,14 @@ func canonical(origins []string) ([]string, error) {
 		if strings.Contains(host, ":") {
 			host = "[" + host + "]"
 		}
-		if port := u.Port(); port != "" && port != map[string]string{"https": "443", "http": "80"}[u.Scheme] {
+		if port := u.Port(); port != "" {
 			number, err := strconv.ParseUint(port, 10, 16)
 			if err != nil {
 				return nil, fmt.Errorf("%.60q has no valid port", given)
 			}
-			host += ":" + strconv.FormatUint(number, 10)
+			if number != map[string]uint64{"https": 443, "http": 80}[u.Scheme] {
+				host += ":" + strconv.FormatUint(number, 10)
+			}
 		}
 		out = append(out, u.Scheme+"://"+host)
 	}

@@ -246,7 +246,7 @@ func TestWhoMayFrameTheWidgetIsWrittenAnew(t *testing.T) {
 		{nil, "frame-ancestors 'none'"},
 		{[]string{"https://acme.my.salesforce.com"}, "frame-ancestors https://acme.my.salesforce.com"},
 		{[]string{"HTTPS://ACME.Example:443/", "http://crm.localhost:8080", "https://[::1]:8443"}, "frame-ancestors https://acme.example http://crm.localhost:8080 https://[::1]:8443"},
-		{[]string{"https://acme.example:0443"}, "frame-ancestors https://acme.example:443"},
+		{[]string{"https://acme.example:0443", "http://acme.example:0080", "https://acme.example:80"}, "frame-ancestors https://acme.example http://acme.example https://acme.example:80"},
 		{[]string{"https://*.example"}, ""}, {[]string{"*"}, ""}, {[]string{"'self'"}, ""}, {[]string{"https://a.example; script-src *"}, ""}, {[]string{"https://a.example https://b.example"}, ""},
 		{[]string{"https://a.example/path"}, ""}, {[]string{"https://user@a.example"}, ""}, {[]string{"javascript:alert(1)"}, ""}, {[]string{"data:text/html,x"}, ""}, {[]string{"https://"}, ""},
 		{[]string{"https://a.example?x"}, ""}, {[]string{"https://a.example#x"}, ""}, {[]string{"https://bücher.example"}, ""}, {[]string{"null"}, ""}, {[]string{""}, ""},
