@@ -43,7 +43,7 @@ func (s *Store) put(ctx context.Context, items ...Item) error {
 	return s.in(ctx, "keeping evidence", func(tx *sql.Tx) error {
 		type done struct{ alerted, deleted string }
 		before := map[string]done{}
-		cleared := map[string]bool{}
+		cleared, deleted := map[string]bool{}, map[string]bool{} // by subject
 		for _, x := range items {
 			if cleared[x.Subject] {
 				continue
@@ -61,6 +61,7 @@ func (s *Store) put(ctx context.Context, items ...Item) error {
 					return err
 				}
 				before[id] = d
+				deleted[x.Subject] = deleted[x.Subject] || d.deleted != ""
 			}
 			if err := rows.Close(); err != nil {
 				return err
@@ -71,8 +72,8 @@ func (s *Store) put(ctx context.Context, items ...Item) error {
 		}
 		for _, x := range items {
 			d := before[x.ID]
-			if d.deleted != "" {
-				continue // of a recording that is gone nothing new can be found
+			if d.deleted != "" || x.Verdict == NoRecording && deleted[x.Subject] {
+				continue // of a recording that was deleted nothing new can be found, and that it is gone is no finding
 			}
 			x.AlertedAt, x.DeletedAt = time.Time{}, time.Time{}
 			body, err := json.Marshal(x)
