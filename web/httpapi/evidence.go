@@ -44,6 +44,9 @@ var (
 
 // evidenceError makes a problem of what the evidence's packages say.
 func (a *API) evidenceError(r *request, err error) error {
+	if p := (*problem)(nil); errors.As(err, &p) {
+		return p
+	}
 	switch {
 	case errors.Is(err, evidence.ErrNotFound):
 		return errNoItem
@@ -250,7 +253,7 @@ func (a *API) evidenceReport(w http.ResponseWriter, r *request) error {
 	if a.note(r, audit.Record{Kind: audit.AuditRead, Detail: audit.NewText("evidence report, " + format)}) != nil {
 		return errNotNoted
 	}
-	items, err := a.Evidence.Store.Items(r.Context(), c)
+	items, err := a.evidenceItems(r, c)
 	if err != nil {
 		return a.evidenceError(r, err)
 	}
@@ -270,6 +273,19 @@ func (a *API) evidenceReport(w http.ResponseWriter, r *request) error {
 	return err
 }
 
+// itemsMost bounds what one answer is made of: an item takes some kilobytes, and memory is the pauses', too.
+const itemsMost = 20_000
+
+// evidenceItems are the items of a choice, if they aren't too many.
+func (a *API) evidenceItems(r *request, c evidence.Choice) ([]evidence.Item, error) {
+	c.Limit = itemsMost + 1
+	items, err := a.Evidence.Store.Items(r.Context(), c)
+	if len(items) > itemsMost {
+		return nil, invalid(fmt.Sprintf("There are more than %d findings in this period. Choose a shorter one, an agent or a verdict.", itemsMost))
+	}
+	return items, err
+}
+
 // evidencePage is GET /evidence.
 func (a *API) evidencePage(w http.ResponseWriter, r *request) error {
 	page := site.EvidencePage{Nav: a.nav(r, "/evidence"), Who: r.principal.Email}
@@ -283,7 +299,7 @@ func (a *API) evidencePage(w http.ResponseWriter, r *request) error {
 	if a.note(r, audit.Record{Kind: audit.AuditRead, Detail: audit.NewText(r.Pattern)}) != nil {
 		return errNotNoted
 	}
-	items, err := a.Evidence.Store.Items(r.Context(), c)
+	items, err := a.evidenceItems(r, c)
 	if err != nil {
 		return a.evidenceError(r, err)
 	}
