@@ -300,6 +300,31 @@ func TestHoldsOfPages(t *testing.T) {
 	tab.Until(`location.pathname === '/done'`)
 	o.awaitTape(t, true, "the resume by the next page")
 
+	// A form that is submitted pauses on the way; the next page gives that back.
+	o.open(t, tab, "/checkout?pause-on=.none&pause-submit=form&resume-after=200ms&panel=float")
+	before, _ = o.asked()
+	click(tab, ".pay")
+	tab.Until(`location.pathname === '/done'`)
+	o.d.await(t, "the pause of a submission", func() bool { n, _ := o.asked(); return n > before })
+	o.awaitTape(t, true, "the resume after it")
+
+	// An alt-tab takes the focus from the window, and ends nothing.
+	frame = o.open(t, tab, "/checkout?"+quick)
+	tab.Click("textbox", "Card number")
+	o.awaitTape(t, false, "the pause before an alt-tab")
+	_, resumed := o.asked()
+	browser.Eval[bool](tab, `new Promise(done => { document.hasFocus = () => false; document.activeElement.blur(); dispatchEvent(new Event('blur')); setTimeout(done, 900, true); })`)
+	if _, now := o.asked(); now != resumed {
+		t.Error("an alt-tab released the hold")
+	}
+	// Back in another field the trigger's hold goes; a resume that doesn't work is asked for again, since nobody would press it.
+	o.d.sim.SetFault(recording.RouteServer, o.d.agent(), agui.Fault{Status: http.StatusBadRequest})
+	browser.Eval[bool](tab, `(delete document.hasFocus, dispatchEvent(new Event('focus')), true)`)
+	frame.WaitOutcome("failed")
+	o.d.sim.SetFault(recording.RouteServer, o.d.agent(), agui.Fault{})
+	o.awaitTape(t, true, "the resume after coming back to another field")
+	frame.WaitState("recording")
+
 	// Two tabs: the one that is left doesn't end what the other holds. A tab that is gone ends nothing.
 	other := b.Tab(t)
 	o.open(t, tab, "/checkout?"+quick)
@@ -431,6 +456,50 @@ func TestTheInterface(t *testing.T) {
 	browser.Eval[bool](tab, `offrecord('destroy').then(() => true)`)
 	if got := browser.Eval[string](tab, `[typeof offrecord, document.querySelectorAll('offrecord-panel,offrecord-guard').length, frames.length].join()`); got != "undefined,0,0" {
 		t.Errorf("after destroy: %s", got)
+	}
+
+	// A pill goes where it is put, by hand and by keys, and is found there on the next page.
+	o.open(t, tab, "/checkout?panel=float")
+	const place = `(r => [Math.round(innerWidth - r.right), Math.round(innerHeight - r.bottom)].join())(document.querySelector('offrecord-panel').shadowRoot.querySelector('button').getBoundingClientRect())`
+	if got := browser.Eval[string](tab, place); got != "16,16" {
+		t.Errorf("the pill begins at %s", got)
+	}
+	x, y := middle(tab, `document.querySelector('offrecord-panel').shadowRoot.querySelector('button')`)
+	tab.Do(chromedp.MouseEvent(chromedp.MousePressed, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)),
+		chromedp.MouseEvent(chromedp.MouseMoved, x-150, y-60, chromedp.ButtonLeft), chromedp.MouseEvent(chromedp.MouseMoved, x-300, y-120, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseReleased, x-300, y-120, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	if got := browser.Eval[string](tab, place+` + ' ' + document.querySelector('offrecord-panel').hasAttribute('open')`); got != "316,136 false" {
+		t.Errorf("the pill was put to 316,136, and is at %s", got)
+	}
+	browser.Eval[bool](tab, `(document.querySelector('offrecord-panel').shadowRoot.querySelector('button').focus(), true)`)
+	strike(tab, kb.ArrowLeft+kb.ArrowUp)
+	o.open(t, tab, "/done?panel=float")
+	if got := browser.Eval[string](tab, place); got != "332,152" {
+		t.Errorf("on the next page the pill is at %s", got)
+	}
+
+	// In its place the panel is as tall as its content, and takes the page's colours. An element that is drawn anew is a new panel.
+	o.open(t, tab, "/checkout")
+	browser.Eval[bool](tab, `(() => {
+		const el = document.querySelector('offrecord-panel'), around = el.parentNode;
+		el.remove();
+		const again = document.createElement('offrecord-panel');
+		again.style.setProperty('--offrecord-act', '#123456');
+		again.style.setProperty('--offrecord-focus', 'url(https://evil.test/x)');
+		around.append(again);
+		return true;
+	})()`)
+	if got := browser.Eval[string](tab, `offrecord('ready').then(() => 'ready', e => e.code)`); got != "ready" {
+		t.Errorf("a new element is %s", got)
+	}
+	frame := tab.Frame(o.url + "/widget")
+	frame.Until(`getComputedStyle(document.documentElement).getPropertyValue('--act') === '#123456'`)
+	if got := browser.Eval[string](frame, `document.documentElement.style.getPropertyValue('--focus')`); got != "" {
+		t.Errorf("the page could say %s", got)
+	}
+	tab.Until(fmt.Sprintf(`parseInt(%s.style.height) > 200`, panelFrame))
+	if got := browser.Eval[int](frame, `document.documentElement.scrollHeight - innerHeight`); got > 0 {
+		t.Errorf("the panel's content is %d px taller than its frame", got)
 	}
 
 	// The page as it was, with guard and triggers.

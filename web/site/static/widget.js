@@ -182,7 +182,20 @@
   }
 
   const name = trigger => 'trigger:' + trigger;
+  // A resume that didn't work is asked for again, a few times, as long as this trigger holds and wants nothing else: nobody stands
+  // there to press it.
+  const newest = new Map(), again = 3000, most = 3;
   const act = action => async ({trigger, reason = ''}) => {
+    const mine = {};
+    newest.set(trigger, mine);
+    for (let tries = 1; ; tries++) {
+      const said = await once(action, trigger, reason);
+      if (action !== 'resume' || said.outcome !== 'failed' || tries === most) return said;
+      await new Promise(go => setTimeout(go, again));
+      if (newest.get(trigger) !== mine || !told.holds?.includes(name(trigger))) return said;
+    }
+  };
+  const once = async (action, trigger, reason) => {
     await ready();
     const {id, refused} = command(action, name(trigger), reason);
     if (refused === 'window' && helper) {
