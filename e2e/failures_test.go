@@ -25,6 +25,7 @@ func says(t *testing.T, tab *browser.Tab, sentences ...string) {
 
 // A pause that can't have left the browser is failed, and one of which that isn't known isn't.
 func TestPauseThatCannotLeave(t *testing.T) {
+	t.Parallel() // much of it is waiting
 	t.Run("the page's policy refuses frames of the platform", func(t *testing.T) {
 		d := &desk{name: "bill"}
 		s := newStage(t, d)

@@ -22,6 +22,7 @@ func visible(tab *browser.Tab) string { return tab.Text("main.panel") }
 
 // Where the program can't run, the plain panel stays, says so, acts, and never shows an old word as present.
 func TestPlainPanel(t *testing.T) {
+	t.Parallel() // much of it is waiting
 	const broken = `Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('refused', 'SecurityError'); }});`
 	for _, tt := range []struct {
 		name    string
@@ -192,6 +193,7 @@ func TestAttest(t *testing.T) {
 
 // The token is where it has to be and nowhere else: not in what we serve, not in the page's elements, its stores or cookies.
 func TestTokenStaysPut(t *testing.T) {
+	t.Parallel() // much of it is waiting
 	for _, world := range browser.Worlds() {
 		for _, method := range []string{"GET", "POST"} {
 			t.Run(world.String()+" "+method, func(t *testing.T) {

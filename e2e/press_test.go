@@ -155,6 +155,7 @@ func pressWithoutAnyScript(t *testing.T, world browser.Cookies) {
 
 // Two clicks of one hand are one press, and the platform hears of it once.
 func TestDoubleClick(t *testing.T) {
+	t.Parallel() // much of it is waiting
 	for _, world := range browser.Worlds() {
 		t.Run(world.String(), func(t *testing.T) {
 			d := &desk{name: "bill"}
@@ -189,6 +190,7 @@ func TestDoubleClick(t *testing.T) {
 
 // A second tab sees what the first one does, asks for nothing that is under way, and may ask again when it is over.
 func TestTwoTabs(t *testing.T) {
+	t.Parallel() // much of it is waiting
 	for _, world := range browser.Worlds() {
 		t.Run(world.String(), func(t *testing.T) {
 			d := &desk{name: "bill"}
