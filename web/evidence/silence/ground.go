@@ -228,7 +228,7 @@ func (c *Close) heard(a, b int) []tune {
 		return nil
 	}
 	const middle = blockSize / hopSize / 2 // in hops
-	first, last := int(float64(a)/c.hop)-middle+1, int(float64(b)/c.hop)-middle
+	first, last := int(float64(a-c.first)/c.hop)-middle+1, int(float64(b-c.first)/c.hop)-middle
 	first, last = max(first, 0), min(last, len(c.tunes))
 	if first >= last {
 		return nil
@@ -237,7 +237,7 @@ func (c *Close) heard(a, b int) []tune {
 }
 
 // frame is the frame at which a tune's block begins.
-func (c *Close) frame(tune int) int { return int(float64(tune) * c.hop) }
+func (c *Close) frame(tune int) int { return c.first + int(float64(tune)*c.hop) }
 
 // touches marks the keys of a telephone: twice the same in a row, and what lies between a key and the next.
 func (c *Close) touches(mark func(a, b int, n name)) {

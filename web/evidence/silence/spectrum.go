@@ -25,12 +25,9 @@ const (
 	toneRate  = 8000
 )
 
-// ear makes tunes of one channel's samples, brought down to 8 kHz.
+// ear makes tunes of one channel's samples at 8 kHz, or at less where the tape has less.
 type ear struct {
-	rate   int // of the samples, and
-	lower  int // of what it hears
-	phase  int
-	box, n int // the average that is being made
+	rate   int
 	block  [blockSize]float32
 	filled int
 	power  [blockSize / 2]float32
@@ -63,25 +60,17 @@ func newTables() *tables {
 	return t
 }
 
-func newEar(rate int, t *tables) *ear {
-	return &ear{rate: rate, lower: min(rate, toneRate), tables: t}
-}
-
-// reset forgets what was heard: the next samples don't follow on the last ones.
-func (e *ear) reset() { e.phase, e.box, e.n, e.filled = 0, 0, 0, 0 }
+func newEar(rate int, t *tables) *ear { return &ear{rate: min(rate, toneRate), tables: t} }
 
 // add appends a tune for each block that the samples complete.
 func (e *ear) add(samples []int16, tunes []tune) []tune {
-	for _, v := range samples {
-		e.box += int(v)
-		e.n++
-		if e.phase += e.lower; e.phase < e.rate {
-			continue
+	for len(samples) > 0 {
+		n := min(blockSize-e.filled, len(samples))
+		for i, v := range samples[:n] {
+			e.block[e.filled+i] = float32(v)
 		}
-		e.phase -= e.rate
-		e.block[e.filled] = float32(e.box) / float32(e.n)
-		e.box, e.n = 0, 0
-		if e.filled++; e.filled == blockSize {
+		samples = samples[n:]
+		if e.filled += n; e.filled == blockSize {
 			tunes = append(tunes, e.listen())
 			copy(e.block[:], e.block[hopSize:])
 			e.filled = blockSize - hopSize
@@ -91,9 +80,50 @@ func (e *ear) add(samples []int16, tunes []tune) []tune {
 }
 
 // hop is the time between two tunes, in frames.
-func (e *ear) hop() float64 { return hopSize / float64(e.lower) * float64(perSecond) }
+func (e *ear) hop() float64 { return hopSize / float64(e.rate) * float64(perSecond) }
+
+// thinner brings one channel's samples down to 8 kHz, by averages.
+type thinner struct {
+	rate, lower int
+	phase       int
+	box, n      int // the average that is being made
+}
+
+// reset forgets what was heard: the next samples don't follow on the last ones.
+func (t *thinner) reset() { t.phase, t.box, t.n = 0, 0, 0 }
+
+// thin appends what samples come to of which every so many, from the first on, is the channel's. Those of one byte mean what the
+// table says.
+func thin[T int16 | byte](t *thinner, samples []T, every int, table *[256]int16, to []int16) []int16 {
+	value := func(v T) int16 {
+		if table != nil {
+			return table[byte(v)]
+		}
+		return int16(v)
+	}
+	if t.rate == t.lower {
+		for i := 0; i < len(samples); i += every {
+			to = append(to, value(samples[i]))
+		}
+		return to
+	}
+	for i := 0; i < len(samples); i += every {
+		t.box += int(value(samples[i]))
+		t.n++
+		if t.phase += t.lower; t.phase < t.rate {
+			continue
+		}
+		t.phase -= t.rate
+		to = append(to, int16(t.box/t.n))
+		t.box, t.n = 0, 0
+	}
+	return to
+}
 
 func (e *ear) listen() tune {
+	if first := e.block[0]; first == e.block[blockSize/3] && first == e.block[blockSize-1] && e.same() {
+		return tune{level: Digital}
+	}
 	sum, sq := float32(0), float32(0)
 	for _, v := range &e.block {
 		sum += v
@@ -149,6 +179,16 @@ func (e *ear) listen() tune {
 	return t
 }
 
+// same reports whether the block holds nothing at all.
+func (e *ear) same() bool {
+	for _, v := range &e.block {
+		if v != e.block[0] {
+			return false
+		}
+	}
+	return true
+}
+
 // hertz is where a peak is, between the bins (a parabola through the logarithms).
 func (e *ear) hertz(i int) float64 {
 	at := float64(i)
@@ -159,7 +199,7 @@ func (e *ear) hertz(i int) float64 {
 			at += 0.5 * (a - c) / bend
 		}
 	}
-	return at * float64(e.lower) / blockSize
+	return at * float64(e.rate) / blockSize
 }
 
 // spectrum makes the power spectrum of the block: a transform of the even samples as real and the odd ones as imaginary parts,

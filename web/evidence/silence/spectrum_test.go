@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/cmplx"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
@@ -39,14 +40,21 @@ func BenchmarkEar(b *testing.B) {
 }
 
 func BenchmarkMeter(b *testing.B) {
-	m := newMeter(8000, newScale())
-	samples := make([]int16, 8000)
-	for i := range samples {
-		samples[i] = int16(i * 7)
-	}
-	levels := make([]Level, 0, 200)
-	b.SetBytes(16000)
-	for b.Loop() {
-		levels = m.add(samples, levels[:0])
+	for _, channels := range []int{1, 2} {
+		b.Run(strconv.Itoa(channels), func(b *testing.B) {
+			m := newMeter(8000, channels)
+			samples := make([]int16, 8000)
+			for i := range samples {
+				samples[i] = int16(i * 7)
+			}
+			levels := make([][]Level, channels)
+			b.SetBytes(16000)
+			for b.Loop() {
+				for c := range levels {
+					levels[c] = levels[c][:0]
+				}
+				m.add(samples, levels)
+			}
+		})
 	}
 }

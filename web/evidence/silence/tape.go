@@ -1,8 +1,10 @@
 package silence
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -71,7 +73,10 @@ type Region struct {
 type Close struct {
 	Levels []Level
 	tunes  []tune
+	first  int     // the frame at which they begin
 	hop    float64 // between two tunes, in frames
+	kept   []int16 // samples, until they are listened to
+	pieces bool    // they were, as far as they had come
 }
 
 const (
@@ -95,15 +100,31 @@ func Listen(ctx context.Context, r io.Reader, closely []Span, between func()) (*
 		return nil, err
 	}
 	l := newListener(w.Format(), closely)
+	table := w.Table()
+	if table != nil {
+		l.meter.pack(table)
+	}
 	for blocks := 0; ; blocks++ {
-		samples, err := w.Next()
+		if table != nil {
+			var raw []byte
+			if raw, err = w.NextBytes(); err == nil {
+				keep(l, raw, table)
+				l.meter.addBytes(raw, l.levels)
+			}
+		} else {
+			var samples []int16
+			if samples, err = w.Next(); err == nil {
+				keep(l, samples, nil)
+				l.meter.add(samples, l.levels)
+			}
+		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		l.add(samples)
+		l.count()
 		if blocks%16 == 0 {
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -124,17 +145,19 @@ func Listen(ctx context.Context, r io.Reader, closely []Span, between func()) (*
 // listener is a tape being listened to.
 type listener struct {
 	channels []channel
+	meter    *meter
+	levels   [][]Level // of the block, by channel
+	ears     []*ear
+	spare    [][]int16 // for samples of regions to come
 	regions  []Region
 	next     int // the region that comes or runs
-	at       int // frames that are complete in all channels
+	at       int // frames that are complete
 	sample   int64
 	segments segmenter
 }
 
 type channel struct {
-	meter  meter
-	levels []Level // of the block
-	ear    *ear
+	thin   thinner
 	all    histogram // outside the regions
 	within histogram // in them
 	sketch []Level
@@ -143,13 +166,14 @@ type channel struct {
 }
 
 func newListener(f wav.Format, closely []Span) *listener {
-	l := &listener{channels: make([]channel, f.Channels), segments: newSegmenter()}
-	shared, levels := newTables(), newScale()
+	l := &listener{channels: make([]channel, f.Channels), meter: newMeter(f.Rate, f.Channels), levels: make([][]Level, f.Channels), segments: newSegmenter()}
+	shared := newTables()
 	for i := range l.channels {
-		l.channels[i] = channel{meter: newMeter(f.Rate, levels), ear: newEar(f.Rate, shared), part: 1}
+		l.ears = append(l.ears, newEar(f.Rate, shared))
+		l.channels[i] = channel{thin: thinner{rate: f.Rate, lower: l.ears[i].rate}, part: 1}
 	}
 	closely = slices.Clone(closely)
-	slices.SortFunc(closely, func(a, b Span) int { return int(a.From - b.From) })
+	slices.SortFunc(closely, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
 	room := regionsMost
 	for _, s := range closely {
 		s.From = max(s.From.Truncate(Frame), 0)
@@ -166,7 +190,7 @@ func newListener(f wav.Format, closely []Span) *listener {
 		s.To = min(s.To, s.From+time.Duration(room)*Frame)
 		room -= frames(s.Length())
 		for c := range l.regions[i].Channels {
-			l.regions[i].Channels[c].hop = l.channels[c].ear.hop()
+			l.regions[i].Channels[c].hop = l.ears[c].hop()
 		}
 	}
 	return l
@@ -174,50 +198,53 @@ func newListener(f wav.Format, closely []Span) *listener {
 
 func frames(d time.Duration) int { return int(d / Frame) }
 
-func (l *listener) add(samples [][]int16) {
-	l.hear(samples)
-	done := 0
-	for i := range l.channels {
-		c := &l.channels[i]
-		c.levels = c.meter.add(samples[i], c.levels[:0])
-		done = len(c.levels) // the same for each
-		c.draw()
+// count takes the levels that the meter has made.
+func (l *listener) count() {
+	for c := range l.channels {
+		l.channels[c].draw(l.levels[c])
 	}
-	for k := range done {
+	for k := range l.levels[0] {
 		frame := l.at + k
 		for l.next < len(l.regions) && frame >= frames(l.regions[l.next].To) {
-			l.next++
+			l.leave()
 		}
 		within := l.next < len(l.regions) && frame >= frames(l.regions[l.next].From)
 		loudest := Digital
-		for i := range l.channels {
-			c := &l.channels[i]
-			v := c.levels[k]
+		for c := range l.channels {
+			v := l.levels[c][k]
 			loudest = max(loudest, v)
 			if within {
-				c.within.add(v)
-				r := &l.regions[l.next].Channels[i]
+				l.channels[c].within.add(v)
+				r := &l.regions[l.next].Channels[c]
 				r.Levels = append(r.Levels, v)
 			} else {
-				c.all.add(v)
+				l.channels[c].all.add(v)
 			}
 		}
 		l.segments.add(loudest, within)
 	}
-	l.at += done
+	l.at += len(l.levels[0])
+	for c := range l.levels {
+		l.levels[c] = l.levels[c][:0]
+	}
 }
 
-// hear gives the ears the samples that lie in a region.
-func (l *listener) hear(samples [][]int16) {
+// bounds are a region's first sample and the one after its last.
+func (l *listener) bounds(i int) (first, last int64) {
+	rate := int64(l.meter.rate)
+	return int64(frames(l.regions[i].From)) * rate / int64(perSecond), int64(frames(l.regions[i].To)) * rate / int64(perSecond)
+}
+
+// keep keeps the samples that lie in regions until those are over.
+func keep[T int16 | byte](l *listener, samples []T, table *[256]int16) {
 	if len(l.regions) == 0 {
 		return
 	}
-	rate := int64(l.channels[0].meter.rate)
-	from, to := l.sample, l.sample+int64(len(samples[0]))
+	channels := len(l.channels)
+	from, to := l.sample, l.sample+int64(len(samples)/channels)
 	l.sample = to
 	for i := l.next; i < len(l.regions); i++ {
-		r := &l.regions[i]
-		first, last := int64(frames(r.From))*rate/int64(perSecond), int64(frames(r.To))*rate/int64(perSecond)
+		first, last := l.bounds(i)
 		if first >= to {
 			return
 		}
@@ -225,18 +252,81 @@ func (l *listener) hear(samples [][]int16) {
 		if a >= b {
 			continue
 		}
+		part := samples[(a-from)*int64(channels) : (b-from)*int64(channels)]
 		for c := range l.channels {
+			x, r := &l.channels[c], &l.regions[i].Channels[c]
 			if a == first {
-				l.channels[c].ear.reset()
+				x.thin.reset()
+				if n := len(l.spare); n > 0 {
+					r.kept, l.spare = l.spare[n-1][:0], l.spare[:n-1]
+				}
+				r.kept = slices.Grow(r.kept, min(frames(l.regions[i].Length())/perSecond+1, keptMost)*l.ears[c].rate)
 			}
-			r.Channels[c].tunes = l.channels[c].ear.add(samples[c][a-from:b-from], r.Channels[c].tunes)
+			r.kept = thin(&x.thin, part[c:], channels, table, r.kept)
+			if len(r.kept) > (keptMost-20)*l.ears[c].rate {
+				r.name(l.ears[c], 0, math.MaxInt/l.ears[c].rate) // so long a stretch is heard piece by piece
+			}
 		}
 	}
 }
 
+// keptMost bounds the samples that are kept, in seconds.
+const keptMost = 150
+
+// leave ends the region that runs: what may have to be named in it is listened to, and its samples are forgotten.
+func (l *listener) leave() {
+	r := &l.regions[l.next]
+	from, to := r.unnamed()
+	for c := range r.Channels {
+		r.Channels[c].name(l.ears[c], from, to)
+		l.spare, r.Channels[c].kept = append(l.spare, r.Channels[c].kept), nil
+	}
+	l.next++
+}
+
+// unnamed is the part of a region, in frames, whose sounds have to be told apart: around its digital silences, if it has long ones,
+// because they are the pause; else all of it.
+func (r *Region) unnamed() (from, to int) {
+	from, to = -1, 0
+	run := 0
+	levels := r.loudest()
+	for i := 0; i <= len(levels); i++ {
+		if i < len(levels) && levels[i] == Digital {
+			run++
+			continue
+		}
+		if run >= leastPlateau {
+			if from < 0 {
+				from = i - run
+			}
+			to = i
+		}
+		run = 0
+	}
+	if from < 0 {
+		return 0, len(levels)
+	}
+	return max(from-2*perSecond, 0), min(to+2*perSecond, len(levels))
+}
+
+// name listens to what is kept, as far as it lies in the frames from a to b.
+func (c *Close) name(e *ear, a, b int) {
+	if len(c.kept) == 0 {
+		return
+	}
+	if c.pieces {
+		c.tunes = e.add(c.kept, c.tunes)
+	} else {
+		at := func(frame int) int { return min(frame*e.rate/perSecond, len(c.kept)) }
+		e.filled = 0
+		c.first, c.tunes = a, e.add(c.kept[at(a):at(b)], make([]tune, 0, (at(b)-at(a))/hopSize+1))
+	}
+	c.kept, c.pieces = c.kept[:0], true
+}
+
 // draw adds the block's levels to the envelope, and halves its detail when it is full.
-func (c *channel) draw() {
-	for _, v := range c.levels {
+func (c *channel) draw(levels []Level) {
+	for _, v := range levels {
 		if c.filled == 0 {
 			if len(c.sketch) == parts {
 				for i := range parts / 2 {
@@ -256,6 +346,9 @@ func (c *channel) draw() {
 }
 
 func (l *listener) end() *Tape {
+	for l.next < len(l.regions) {
+		l.leave()
+	}
 	t := &Tape{Silences: l.segments.end(), Nothings: l.segments.nothings, Regions: l.regions}
 	for i := range l.channels {
 		c := &l.channels[i]

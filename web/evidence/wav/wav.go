@@ -117,8 +117,11 @@ type DamagedError struct{ What string }
 // Error implements error.
 func (e DamagedError) Error() string { return "the file is damaged: " + e.What }
 
-// blockBytes is about what is read at a time.
-const blockBytes = 128 << 10
+// blockBytes is about what is read at a time; headBytes is less, so that blocks are read past that buffer.
+const (
+	blockBytes = 128 << 10
+	headBytes  = 4 << 10
+)
 
 // Reader decodes one file from its beginning to its end.
 type Reader struct {
@@ -134,12 +137,11 @@ type Reader struct {
 	damage     []Damage
 	ended      bool
 
-	// What is read lies in memory as samples of 16 bits do, because most recordings have them: those of one channel are handed
-	// out as they are.
-	wide         []int16
-	raw          []byte
-	samples, out [][]int16
-	law          *[256]int16
+	// What is read lies in memory as samples of 16 bits do, because most recordings have them: those are handed out as they are.
+	wide    []int16
+	raw     []byte
+	samples []int16
+	table   *[256]int16
 }
 
 // source remembers how a stream ended: a body that is shorter than announced breaks off with the error that io.ReadFull has for
@@ -164,7 +166,7 @@ const unknownSize = 0x7FFF0000
 // NewReader reads up to the first sample. The errors are ErrNotWAV, UnsupportedError, DamagedError, and what the reader says.
 func NewReader(r io.Reader) (*Reader, error) {
 	w := &Reader{from: source{r: r}}
-	w.in = bufio.NewReaderSize(&w.from, blockBytes)
+	w.in = bufio.NewReaderSize(&w.from, headBytes)
 	var head [12]byte
 	if err := w.full(head[:]); err != nil {
 		if w.from.err == io.EOF {
@@ -335,15 +337,16 @@ func (w *Reader) begin(size, long int64) {
 	frames := blockBytes / w.format.Align()
 	w.wide = make([]int16, (frames*w.format.Align()+1)/2)
 	w.raw = unsafe.Slice((*byte)(unsafe.Pointer(&w.wide[0])), frames*w.format.Align())
-	w.samples, w.out = make([][]int16, w.format.Channels), make([][]int16, w.format.Channels)
-	for i := range w.samples {
-		w.samples[i] = make([]int16, frames)
+	if w.samples = w.wide; w.format.Bits != 16 || !little {
+		w.samples = make([]int16, frames*w.format.Channels)
 	}
-	switch w.format.Codec {
-	case MuLaw:
-		w.law = table(g711.DecodeUlawFrame)
-	case ALaw:
-		w.law = table(g711.DecodeAlawFrame)
+	switch {
+	case w.format.Codec == MuLaw:
+		w.table = table(g711.DecodeUlawFrame)
+	case w.format.Codec == ALaw:
+		w.table = table(g711.DecodeAlawFrame)
+	case w.format.Bits == 8:
+		w.table = table(func(b uint8) int16 { return (int16(b) - 128) << 8 }) // unsigned
 	}
 }
 
@@ -384,9 +387,22 @@ func (f Format) Duration(frames int64) time.Duration {
 // Damage is what was found wrong. It is complete once Next has returned io.EOF.
 func (w *Reader) Damage() []Damage { return w.damage }
 
-// Next returns the next samples of each channel, on the scale of 16 bits, valid until it is called again. After the last ones
-// it returns io.EOF, also for a damaged file; any other error is the stream's, and what came before it is good.
-func (w *Reader) Next() ([][]int16, error) {
+// Table is what each byte means on the scale of 16 bits, for a codec whose samples are of one; nil for the others.
+func (w *Reader) Table() *[256]int16 { return w.table }
+
+// Next returns the next samples on the scale of 16 bits, those of all channels of a frame next to each other, valid until it is
+// called again. After the last ones it returns io.EOF, also for a damaged file; any other error is the stream's, and what came
+// before it is good.
+func (w *Reader) Next() ([]int16, error) {
+	raw, err := w.NextBytes()
+	if err != nil {
+		return nil, err
+	}
+	return w.decode(raw), nil
+}
+
+// NextBytes is Next with the samples as they are stored, for who has a use for Table.
+func (w *Reader) NextBytes() ([]byte, error) {
 	if w.ended {
 		return nil, io.EOF
 	}
@@ -420,12 +436,8 @@ func (w *Reader) Next() ([][]int16, error) {
 	if frames == 0 {
 		return nil, io.EOF
 	}
-	w.decode(raw[:frames*align], frames)
 	w.frames += int64(frames)
-	for c, channel := range w.samples {
-		w.out[c] = channel[:frames]
-	}
-	return w.out, nil
+	return raw[:frames*align], nil
 }
 
 // after looks at what follows the samples. A stream that breaks off here, or a comment that is cut, is no loss of sound.
@@ -452,55 +464,20 @@ func (w *Reader) after() {
 	}
 }
 
-func (w *Reader) decode(raw []byte, frames int) {
-	channels := len(w.samples)
+// decode makes samples of bytes.
+func (w *Reader) decode(raw []byte) []int16 {
+	width := w.format.Bits / 8
+	out := w.samples[:len(raw)/width]
 	switch {
-	case w.law != nil && channels == 1:
-		law, out := w.law, w.samples[0][:len(raw)]
-		for i, b := range raw {
-			out[i] = law[b]
+	case w.table != nil:
+		for i, b := range raw[:len(out)] {
+			out[i] = w.table[b]
 		}
-	case w.law != nil && channels == 2 && little:
-		law, left, right := w.law, w.samples[0], w.samples[1]
-		for i, both := range w.wide[:min(frames, len(left), len(right))] {
-			left[i], right[i] = law[uint8(both)], law[uint16(both)>>8]
-		}
-	case w.law != nil:
-		law := w.law
-		for c, out := range w.samples {
-			out = out[:frames]
-			for i, at := 0, c; i < len(out) && at < len(raw); i, at = i+1, at+channels {
-				out[i] = law[raw[at]]
-			}
-		}
-	case w.format.Bits == 8: // unsigned
-		for c, out := range w.samples {
-			out = out[:frames]
-			for i, at := 0, c; i < len(out) && at < len(raw); i, at = i+1, at+channels {
-				out[i] = (int16(raw[at]) - 128) << 8
-			}
-		}
-	case w.format.Bits == 16 && little:
-		if channels == 1 {
-			w.samples[0] = w.wide
-			return
-		}
-		wide := w.wide[:frames*channels]
-		for c, out := range w.samples {
-			out = out[:frames]
-			for i, at := 0, c; i < len(out) && at < len(wide); i, at = i+1, at+channels {
-				out[i] = wide[at]
-			}
-		}
+	case width == 2 && little: // they are there already
 	default: // little-endian; of more than 16 bits the upper ones
-		width := w.format.Bits / 8
-		for c, out := range w.samples {
-			out = out[:frames]
-			at, step := c*width+width-2, channels*width
-			for i := range out {
-				out[i] = int16(binary.LittleEndian.Uint16(raw[at:]))
-				at += step
-			}
+		for i := range out {
+			out[i] = int16(binary.LittleEndian.Uint16(raw[i*width+width-2:]))
 		}
 	}
+	return out
 }
