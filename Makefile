@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help assets build run test unit js-test e2e-test needs programs lint fmt vet vet-js staticcheck vuln bench size fuzz soak screenshots clean
+.PHONY: help assets build run test unit js-test e2e-test needs needs-ffmpeg programs lint fmt vet vet-js staticcheck vuln bench size fuzz soak screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
