@@ -642,6 +642,10 @@ func TestTriggersByCookie(t *testing.T) {
 		frame := o.open(t, tab, "/checkout?guard&resume-after=200ms")
 		click(tab, "#number")
 		o.awaitTape(t, false, "the pause")
+		click(tab, "#note") // who goes on to another field holds nothing any more
+		o.awaitTape(t, true, "the resume after a field that stayed shut")
+		click(tab, "#number")
+		o.awaitTape(t, false, "the second pause")
 		frame.Until(`!document.querySelector('.guard').hidden`)
 		if !browser.Eval[bool](tab, `document.getElementById('number').inert`) {
 			t.Error("a pause of which nobody knows opened the guard")

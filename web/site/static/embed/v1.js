@@ -169,7 +169,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
         }, 50);
       });
     };
-    if (!/^[a-z0-9][\w-]{0,40}$/.test(name)) throw fault('invalid', 'A name is of a-z, 0-9, - and _.');
+    if (!/^[a-z0-9][\w-]{0,40}$/.test(name)) throw fault('invalid', 'That is no name.');
     return status.window?.includes(action) ? byWindow() : ask(action, {trigger, reason}).catch(error => {
       if (error.code === 'needs_window') return byWindow();
       throw error;
@@ -213,6 +213,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
   on(doc, 'focusin', e => {
     const [el] = e.composedPath(), last = e.relatedTarget, kind = kindOf(el);
     if (kind) hold(kind);
+    else if (wanted && e.target !== layer) stand(); // at another one
     else if (tabbed && last) { // the Tab key moves the focus in its own task, and passes shut fields by
       const precedes = (x, y) => x.compareDocumentPosition(y) & 4, back = precedes(el, last);
       const skipped = [...shut.keys()].filter(x => back ? precedes(el, x) && precedes(x, last) : precedes(last, x) && precedes(x, el));
@@ -268,18 +269,19 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     layer?.shadowRoot.append(...[...shut.values()].filter(cover => !cover.isConnected));
     place();
     if (wanted && !shut.has(wanted)) {
-      const el = wanted;
-      wanted = 0;
-      el.focus();
-      if (lead) send(lead, 'guard', {});
+      wanted.focus();
+      stand();
     }
   };
   // want is a person at a shut field. The panel says what is wrong, and knows the way past.
-  const want = (el, again) => {
+  const stand = el => {
     wanted = el;
+    if (lead) send(lead, 'guard', {shut: !!el});
+  };
+  const want = (el, again) => {
+    stand(el);
     shut.get(el)?.focus();
     hold(kindOf(el), again);
-    if (lead) send(lead, 'guard', {shut: true});
   };
   on(doc, 'click', e => {
     const [target] = e.composedPath(), found = [...shut].find(([el, cover]) => {
