@@ -270,10 +270,10 @@ func TestBreaks(t *testing.T) {
 }
 
 func FuzzListen(f *testing.F) {
-	f.Add(tape(8000, 2*time.Second, sine(440, 0.1)), int64(time.Second), int64(2*time.Second))
-	f.Add(tape(11025, time.Second, func(float64) float64 { return 0 }), int64(-time.Second), int64(time.Hour))
+	f.Add(tape(8000, 100*time.Millisecond, sine(440, 0.1)), int64(10), int64(90))
+	f.Add(tape(11025, 50*time.Millisecond, func(float64) float64 { return 0 }), int64(-10), int64(1<<40))
 	f.Fuzz(func(t *testing.T, file []byte, from, to int64) {
-		tape, err := Listen(t.Context(), bytes.NewReader(file), []Span{{time.Duration(from), time.Duration(to)}, {0, time.Second}}, nil)
+		tape, err := Listen(t.Context(), bytes.NewReader(file), []Span{{time.Duration(from) * time.Millisecond, time.Duration(to) * time.Millisecond}, {0, 50 * time.Millisecond}}, nil)
 		if err != nil {
 			return
 		}

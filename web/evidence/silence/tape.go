@@ -88,6 +88,8 @@ const (
 	most = 2000
 	// parts bounds an envelope.
 	parts = 2048
+	// longest is longer than any tape.
+	longest = 1000 * time.Hour
 	// regionsMost bounds what is listened to closely, in frames: four hours.
 	regionsMost = 4 * 3600 * perSecond
 )
@@ -181,7 +183,7 @@ func newListener(f wav.Format, closely []Span) *listener {
 			l.regions[n-1].To = max(l.regions[n-1].To, s.To)
 			continue
 		}
-		if s.To > s.From {
+		if s.To > s.From && s.From < longest {
 			l.regions = append(l.regions, Region{Span: s, Channels: make([]Close, f.Channels)})
 		}
 	}
