@@ -100,16 +100,13 @@ window.hostile = (() => {
 
   async function post(t) {
     const blob = type => new Blob([type.includes('json') || type === 'text/plain' ? t.json : t.form], {type});
-    const sandboxed = (sandbox, enctype) => load('form, sandboxed', t, 'iframe', {sandbox, srcdoc:
-      `<form method=post action="${html(t.url)}" enctype="${enctype}">${fieldsOf(t).map(([k, v]) => `<input name="${html(k)}" value="${html(v)}">`).join('')}</form><script>document.forms[0].submit()<\/script>`});
     await Promise.all([
       form('form', t, 'application/x-www-form-urlencoded', fieldsOf(t)),
       form('form as text', t, 'text/plain', asText(t)),
       form('form in parts', t, 'multipart/form-data', fieldsOf(t)),
       form('form by redirect', {...t, url: `/redirect?code=307&to=${encodeURIComponent(t.url)}`}, 'application/x-www-form-urlencoded', fieldsOf(t)),
-      form('form by redirect, 308', {...t, url: `/redirect?code=308&to=${encodeURIComponent(t.url)}`}, 'application/x-www-form-urlencoded', fieldsOf(t)),
-      sandboxed('allow-scripts allow-forms', 'application/x-www-form-urlencoded'),
-      sandboxed('allow-scripts allow-forms allow-same-origin', 'text/plain'),
+      load('form, sandboxed', t, 'iframe', {sandbox: 'allow-scripts allow-forms', srcdoc:
+        `<form method=post action="${html(t.url)}">${fieldsOf(t).map(([k, v]) => `<input name="${html(k)}" value="${html(v)}">`).join('')}</form><script>document.forms[0].submit()<\/script>`}),
       fetched('fetch, no-cors', t, {method: 'POST', mode: 'no-cors', body: new URLSearchParams(t.form)}),
       fetched('fetch, no-cors, text', t, {method: 'POST', mode: 'no-cors', body: t.json}),
       fetched('fetch, no-cors, keepalive', t, {method: 'POST', mode: 'no-cors', keepalive: true, body: new URLSearchParams(t.form)}),
