@@ -77,6 +77,7 @@ spool: offrecord.spool
 retention: 8760h
 audit: {signing_key_file: token, checkpoint_file: checkpoints, hash_identifiers: "${TRUE}", checkpoint_webhook: https://elsewhere.example.com, checkpoint_secret: "${HOOK}"}
 alerts: {webhook: https://alerts.example.com/x, secret_file: hook}
+evidence: {nightly: "03:15", every: true}
 embed_origins: [https://acme.my.salesforce.com]
 identity: {demo: true}
 platforms:
@@ -126,7 +127,8 @@ agents:
 		t.Fatal(err)
 	}
 	if c.Platforms[0].Timeouts.Try != 3*time.Second || c.Platforms[1].ClientSecret.Reveal() != canary || c.Platforms[2].AccessKeySecret.Reveal() != canary ||
-		!c.Secure() || c.Alerts.Key.Reveal() != hookKey || c.Audit.CheckpointKey.Reveal() != hookKey || !c.Audit.HashIdentifiers {
+		!c.Secure() || c.Alerts.Key.Reveal() != hookKey || c.Audit.CheckpointKey.Reveal() != hookKey || !c.Audit.HashIdentifiers ||
+		c.Evidence.At != 3*time.Hour+15*time.Minute || !c.Evidence.Every {
 		t.Errorf("%+v", c)
 	}
 	for name, path := range map[string]string{"offrecord.db": c.StoreFile, "offrecord.spool": c.Spool, "token": c.Audit.SigningKeyFile, "checkpoints": c.Audit.CheckpointFile} {
@@ -217,6 +219,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"another store", "sqlite:offrecord.db", "postgres://x", 11, "isn't supported"},
 		{"nobody can log in", "identity: {demo: true}", "identity: {}", 2, "Nobody could log in"},
 		{"no platform", "platforms:", "platforms: []\nx:", 4, `"x" isn't known`},
+		{"a night without a time", "identity:", "evidence: {nightly: soon}\nidentity:", 2, "such as 02:30, or off"},
 		{"alerts to nobody", "identity:", "alerts: {secret_file: hook}\nidentity:", 2, "needs webhook"},
 		{"alerts in the open", "identity:", "alerts: {webhook: http://alerts.example.com, secret_file: hook}\nidentity:", 2, "loopback only"},
 		{"alerts without a key", "identity:", "alerts: {webhook: https://alerts.example.com}\nidentity:", 2, "secret_file is missing"},
@@ -336,6 +339,7 @@ func TestWhatIsDangerousIsSaid(t *testing.T) {
 		{"the demo under a public name", good, "identity:", "public_url: https://offrecord.example\nidentity:", 3, "no loopback name"},
 		{"the demo behind a proxy", good, "identity:", "trusted_proxies: [10.0.0.0/8]\nidentity:", 3, "trusted_proxies"},
 		{"no store", good, "store: sqlite:offrecord.db\n", "", 1, "kept in memory only"},
+		{"evidence of nothing", good, "identity:", "evidence: {nightly: off}\nidentity:", 2, "does nothing"},
 		{"a name for what isn't asked", good, "    tenant: acme01\n", "    tenant: acme01\n    data_tenant: acme\n", 8, "does nothing without data_token_file"},
 		{"an agent who can't be found", others, `, agent_id: "17"`, "", 17, "without agent_id"},
 		{"two people of one agent", others, "  - {email: nico", "  - {email: vik@emea.example, platform: emea, agent_id: \"17\"}\n  - {email: nico", 18, "on line 17"},
