@@ -60,15 +60,24 @@ func TestASlowDisk(t *testing.T) {
 				a.must(200, "POST", "/api/v1/actions", `{"id":"`+id+`","action":"`+string(action)+`"}`)
 			}()
 			if action == recording.Pause {
-				if verb := <-heard; verb != "pause" { // while the disk is at it
-					t.Errorf("the platform heard %s", verb)
+				select {
+				case verb := <-heard: // while the disk is at it
+					if verb != "pause" {
+						t.Errorf("the platform heard %s", verb)
+					}
+				case <-answered:
+					t.Error("a pause was answered before the platform heard of it")
 				}
-				say("ROLLBACK")
-			} else {
-				say("ROLLBACK")
-				<-heard
 			}
+			say("ROLLBACK")
 			<-answered
+			if action == recording.Resume {
+				select {
+				case <-heard:
+				default:
+					t.Error("the platform never heard of a resume")
+				}
+			}
 		}
 	}
 	if s := a.state(); s.State != recording.Recording || s.Attempt.Outcome != recording.Confirmed {
