@@ -9,7 +9,7 @@ import (
 
 // Night is when a server goes through the last days by itself.
 type Night struct {
-	At time.Duration // after midnight, UTC
+	At time.Duration // after midnight, UTC; negative for no nights
 	// Every says that recordings without a pause are listened to, too.
 	Every bool
 }
@@ -32,7 +32,7 @@ const (
 func (c *Checker) Nightly(n Night) {
 	c.waiting.Go(func() {
 		c.goOn()
-		for {
+		for n.At >= 0 {
 			wait := c.untilNight(n)
 			timer := time.NewTimer(wait)
 			select {

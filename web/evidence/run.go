@@ -262,12 +262,23 @@ func (c *Checker) day(ctx context.Context, p Platform, q Request, from, to time.
 	if len(windows)+len(focus) == 0 && !q.Every {
 		return nil
 	}
-	// A recording that a pause lies in began before it; a day is longer than any call.
+	// A recording that a pause lies in began before it, and less than a day: a day is longer than any call.
 	since, until := from.Add(-reach), to.Add(matching)
-	if len(windows) > 0 && !q.Every {
-		until = windows[len(windows)-1].From.Latest.Add(reach)
-		if now := c.Now(); until.After(now.Add(matching)) {
-			until = now.Add(matching)
+	if !q.Every {
+		since, until = to, from
+		reaches := func(begin, end time.Time) {
+			if begin = begin.Add(-reach); begin.Before(since) {
+				since = begin
+			}
+			if end = end.Add(matching); end.After(until) {
+				until = end
+			}
+		}
+		for _, w := range windows {
+			reaches(w.From.Latest, latest(w.From.Latest, w.To.Latest, w.Until))
+		}
+		for _, f := range focus {
+			reaches(f.At, f.At)
 		}
 	}
 	var all []Recording
@@ -379,14 +390,12 @@ func (c *Checker) day(ctx context.Context, p Platform, q Request, from, to time.
 	return nil
 }
 
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
+
 // without is a window that no recording was found for.
 func (c *Checker) without(w *Window, platform string) Item {
 	x := windowItem(w, platform)
-	over := w.To.Latest
-	if over.IsZero() {
-		over = cmp.Or(w.Until, w.From.Latest)
-	}
-	old := c.Now().Sub(over)
+	old := c.Now().Sub(latest(w.From.Latest, w.To.Latest, w.Until))
 	switch {
 	case w.Agent.ID == "":
 		x.Finding = Finding{Verdict: NotCheckable, Reason: "The configuration has no agent_id of this agent, which its recordings are found by."}

@@ -329,7 +329,11 @@ type Run struct {
 	Began time.Time `json:"began"`
 	Ended time.Time `json:"ended,omitzero"`
 	Tally
+	seen time.Time // when it last showed life
 }
+
+// Silenced reports whether a run says that it is under way, and shows no life: its process was ended.
+func (r Run) Silenced(now time.Time) bool { return r.State == Running && now.Sub(r.seen) > alive }
 
 // Tally is what a run has found so far.
 type Tally struct {
@@ -379,14 +383,17 @@ func (s *Store) progress(ctx context.Context, r Run, now time.Time) error {
 	return nil
 }
 
+const runColumns = `id, cause, by, since, until, every, state, began, seen, ended, body`
+
 // Runs are the newest runs, newest first.
 func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
-	return s.runs(ctx, `SELECT id, cause, by, since, until, every, state, began, ended, body FROM evidence_run ORDER BY began DESC, id LIMIT ?`, limit)
+	return s.runs(ctx, `SELECT `+runColumns+` FROM evidence_run ORDER BY began DESC, id LIMIT ?`, limit)
 }
 
-// interrupted is the newest run that says that it is under way and shows no life: its process ended. now counts as long enough.
+// interrupted is the newest run of a server that says that it is under way. There is one server at a time, so to one that has just
+// started it is one that was ended with its process.
 func (s *Store) interrupted(ctx context.Context) (Run, bool, error) {
-	runs, err := s.runs(ctx, `SELECT id, cause, by, since, until, every, state, began, ended, body FROM evidence_run WHERE state = ? ORDER BY began DESC LIMIT 1`, Running)
+	runs, err := s.runs(ctx, `SELECT `+runColumns+` FROM evidence_run WHERE state = ? AND cause <> 'command' ORDER BY began DESC LIMIT 1`, Running)
 	if err != nil || len(runs) == 0 {
 		return Run{}, false, err
 	}
@@ -402,15 +409,15 @@ func (s *Store) runs(ctx context.Context, query string, args ...any) ([]Run, err
 	runs := []Run{}
 	for rows.Next() {
 		var r Run
-		var from, to, began, ended string
+		var from, to, began, seen, ended string
 		var body []byte
-		if err := rows.Scan(&r.ID, &r.Cause, &r.By, &from, &to, &r.Every, &r.State, &began, &ended, &body); err != nil {
+		if err := rows.Scan(&r.ID, &r.Cause, &r.By, &from, &to, &r.Every, &r.State, &began, &seen, &ended, &body); err != nil {
 			return nil, fmt.Errorf("reading the runs: %w", err)
 		}
 		if err := json.Unmarshal(body, &r.Tally); err != nil {
 			return nil, fmt.Errorf("reading the runs: %w", err)
 		}
-		r.From, r.To, r.Began, r.Ended = parse(from), parse(to), parse(began), parse(ended)
+		r.From, r.To, r.Began, r.Ended, r.seen = parse(from), parse(to), parse(began), parse(ended), parse(seen)
 		runs = append(runs, r)
 	}
 	return runs, rows.Err()

@@ -65,6 +65,7 @@ const sessionEarly = time.Second
 func Windows(ctx context.Context, log Log, agents []Agent, from, to time.Time) (windows []Window, focus []Focus, err error) {
 	byLogged := map[string]Agent{}
 	for _, a := range agents {
+		byLogged[a.Email] = a // also of the time before addresses were hashed
 		byLogged[cmp.Or(a.Logged, a.Email)] = a
 	}
 	type line struct {

@@ -32,8 +32,8 @@ type Evidence struct {
 	// Key signs reports: the audit log's.
 	Key secret.String
 
-	mu     sync.Mutex
-	played map[string]time.Time // by who and what: one playing is many requests
+	mu   sync.Mutex
+	read map[string]time.Time // by who and what: one reading is many requests
 }
 
 var (
@@ -174,6 +174,11 @@ func (a *API) runs(ctx context.Context, limit int) ([]evidence.Run, error) {
 	runs, err := a.Evidence.Store.Runs(ctx, limit)
 	if err != nil || a.Evidence.Checker == nil {
 		return runs, err
+	}
+	for i := range runs {
+		if r := &runs[i]; r.Silenced(time.Now()) {
+			r.State, r.Problems = evidence.Failed, append(r.Problems, "It was interrupted.")
+		}
 	}
 	if now, ok := a.Evidence.Checker.Current(); ok {
 		for i := range runs {
@@ -485,8 +490,9 @@ func (a *API) evidenceCall(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if a.note(r, audit.Record{Kind: audit.AuditRead, Agent: audit.NewID(x.Agent), Platform: audit.NewText(x.Platform), Call: audit.NewID(x.Recording.Name), Detail: audit.NewText(r.Pattern)}) != nil {
-		return errNotNoted
+	about := audit.Record{Agent: audit.NewID(x.Agent), Platform: audit.NewText(x.Platform), Call: audit.NewID(x.Recording.Name), Detail: audit.NewText(r.Pattern)}
+	if err := a.noteReading(r, "page "+x.ID, about); err != nil {
+		return err
 	}
 	page := site.EvidenceCallPage{Nav: a.nav(r, "/evidence/"), Who: r.principal.Email, Agent: x.Agent + " · " + x.Platform, Title: "Call of " + x.At.UTC().Format("2 January 2006, 15:04 UTC")}
 	if !x.DeletedAt.IsZero() {
@@ -641,8 +647,8 @@ func finding(x evidence.Item, tape *evidence.Tape, here bool, i int) site.Eviden
 	return f
 }
 
-// playedFor is how long one playing counts as one reading.
-const playedFor = 10 * time.Minute
+// readFor is how long it counts as one reading.
+const readFor = 10 * time.Minute
 
 // evidenceAudio is GET /evidence/{id}/audio: the recording as it comes from the archive, with what leaked silenced. The archive's
 // credentials stay here.
@@ -658,9 +664,9 @@ func (a *API) evidenceAudio(w http.ResponseWriter, r *request) error {
 	if !ok {
 		return errNoItem
 	}
-	if a.Evidence.plays(r.principal.Email+" "+x.Platform+" "+x.Recording.Name, time.Now()) &&
-		a.note(r, audit.Record{Kind: audit.AuditRead, Agent: audit.NewID(x.Agent), Platform: audit.NewText(x.Platform), Call: audit.NewID(x.Recording.Name), Detail: audit.NewText("recording played")}) != nil {
-		return errNotNoted
+	about := audit.Record{Agent: audit.NewID(x.Agent), Platform: audit.NewText(x.Platform), Call: audit.NewID(x.Recording.Name), Detail: audit.NewText("recording played")}
+	if err := a.noteReading(r, "sound "+x.Platform+" "+x.Recording.Name, about); err != nil {
+		return err
 	}
 	stream, err := platform.Archive.Open(r.Context(), x.Recording.Name)
 	if err != nil {
@@ -745,19 +751,25 @@ func byteRange(header string, size int64) (from, to int64, part bool) {
 	return from, to, true
 }
 
-// plays reports whether a playing begins; its further requests are the same one's.
-func (e *Evidence) plays(what string, now time.Time) bool {
+// noteReading writes down that somebody reads something. What follows soon is the same reading: a page that loads itself again, a
+// player's ranges.
+func (a *API) noteReading(r *request, what string, record audit.Record) error {
+	e, key, now := a.Evidence, r.principal.Email+" "+what, time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.played == nil {
-		e.played = map[string]time.Time{}
+	if e.read == nil {
+		e.read = map[string]time.Time{}
 	}
-	maps.DeleteFunc(e.played, func(_ string, at time.Time) bool { return now.Sub(at) > playedFor })
-	_, going := e.played[what]
-	if !going {
-		e.played[what] = now
+	maps.DeleteFunc(e.read, func(_ string, at time.Time) bool { return now.Sub(at) > readFor })
+	if _, going := e.read[key]; going {
+		return nil
 	}
-	return !going
+	record.Kind = audit.AuditRead
+	if a.note(r, record) != nil {
+		return errNotNoted
+	}
+	e.read[key] = now
+	return nil
 }
 
 // evidenceDeletePage is GET /evidence/{id}/delete: the first step, which asks.

@@ -203,7 +203,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	}
 	m.failed = make(chan error, 2)
 	m.follow()
-	if m.evidence != nil && m.Config.Evidence.At >= 0 {
+	if m.evidence != nil {
 		m.evidence.Nightly(evidence.Night{At: m.Config.Evidence.At, Every: m.Config.Evidence.Every})
 	}
 	if err := m.listen(ctx); err != nil {
