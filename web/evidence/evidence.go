@@ -60,5 +60,3 @@ type Bounds struct {
 	Earliest time.Time `json:"earliest"`
 	Latest   time.Time `json:"latest"`
 }
-
-func (b Bounds) width() time.Duration { return b.Latest.Sub(b.Earliest) }

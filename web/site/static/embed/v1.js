@@ -246,8 +246,8 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
   // The guard: declared fields are shut until what is known of the pause is good enough.
   const guarded = 'guard' in set && Object.values(kinds).filter(Boolean).join(), shut = new Map(); // an element: its cover
   const levels = ['attested', 'confirmed', 'accepted', 'sent'].slice(0, {accepted: 3, sent: 4}[set.guard] ?? 2);
-  // What isn't known now, or is under way once more, leaves the fields as they are.
-  const good = () => free = passed || (status.live && status.state !== 'pausing' ? ['paused', 'stopped', 'declined'].includes(status.state) || status.held && status.action === 'pause' && levels.includes(status.outcome) : free);
+  // What is under way once more leaves the fields as they are; and so does a lost connection, until the person has left them.
+  const good = () => free = passed || (!status.live ? free && holds.size : status.state === 'pausing' ? free : ['paused', 'stopped', 'declined'].includes(status.state) || status.held && status.action === 'pause' && levels.includes(status.outcome));
   const sync = () => {
     if (!guarded || !doc.body) return;
     const now = good() ? [] : [...doc.querySelectorAll(guarded)];
