@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"offrecord/e2e/sim/archive"
+	"offrecord/e2e/sim/ledger"
 )
 
 // The simulator's addresses that others need to know.
@@ -75,6 +76,7 @@ type Config struct {
 
 // Simulator is one tenant. It is an http.Handler, and safe for concurrent use.
 type Simulator struct {
+	*ledger.Ledger[Request, Filter]
 	config Config
 	mux    *http.ServeMux
 	pages  *template.Template
@@ -82,11 +84,9 @@ type Simulator struct {
 	once   sync.Once
 
 	mu       sync.Mutex
-	changed  chan struct{}    // closed and replaced at every change of what is below
 	desks    map[string]*desk // by agent id
 	sessions map[string]string
 	faults   map[faultKey]Fault
-	ledger   ledger
 	lastCall int
 }
 
@@ -116,11 +116,11 @@ func New(config Config) *Simulator {
 		config:   config,
 		pages:    parsePages(),
 		closed:   make(chan struct{}),
-		changed:  make(chan struct{}),
 		desks:    map[string]*desk{},
 		sessions: map[string]string{},
 		faults:   map[faultKey]Fault{},
 	}
+	s.Ledger = ledger.New[Request, Filter](&s.mu)
 	for i := range s.config.Agents {
 		a := &s.config.Agents[i]
 		if a.Name == "" {
@@ -171,16 +171,16 @@ func (s *Simulator) Tenant() string { return s.config.Tenant }
 
 // ServeHTTP implements http.Handler. Every request is put into the ledger, the refused ones too.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	seq := s.begin(r)
+	entry := s.begin(r)
 	answer := &statusWriter{ResponseWriter: w}
 	answered := false
-	defer func() { s.finish(seq, answer.status, !answered) }() // a dropped connection leaves by a panic
+	defer func() { s.finish(entry, answer.status, !answered) }() // a dropped connection leaves by a panic
 	switch {
 	case r.TLS == nil && !(s.config.PlainLoopback && loopback(r)):
 		s.page(answer, http.StatusForbidden, "message", message{
 			Title: "HTTPS only", Text: "This platform takes requests by HTTPS only."})
 	default:
-		s.mux.ServeHTTP(answer, r.WithContext(withSeq(r.Context(), seq)))
+		s.mux.ServeHTTP(answer, r.WithContext(withEntry(r.Context(), entry)))
 	}
 	answered = true
 }

@@ -19,6 +19,7 @@ import (
 	"offrecord/app/recording"
 	"offrecord/e2e/sim/agui"
 	"offrecord/e2e/sim/archive"
+	"offrecord/e2e/sim/ledger"
 )
 
 // start runs a tenant with two agents on TLS.
@@ -280,11 +281,11 @@ func TestTape(t *testing.T) {
 	if !calls[0].Audible(tape[0].From) || calls[0].Audible(tape[1].From) || calls[0].Audible(calls[0].Ended) {
 		t.Error("what was said in the pause, or after the call, is on the tape")
 	}
-	var kinds []agui.EffectKind
+	var kinds []ledger.EffectKind
 	for _, e := range sim.Effects("bill") {
 		kinds = append(kinds, e.Kind)
 	}
-	want := []agui.EffectKind{agui.CallStarted, agui.Paused, agui.CallEnded, agui.CallStarted}
+	want := []ledger.EffectKind{agui.CallStarted, agui.Paused, agui.CallEnded, agui.CallStarted}
 	if len(kinds) != len(want) {
 		t.Fatalf("effects %q, want %q", kinds, want)
 	}

@@ -20,7 +20,7 @@ const (
 func (s *Simulator) api(w http.ResponseWriter, r *http.Request) {
 	action, known := parseAction(r.PathValue("action"))
 	agent := s.find(r.PathValue("by"), r.PathValue("id"))
-	s.note(seqOf(r), action, agent)
+	s.note(r, action, agent)
 
 	f := s.meet(recording.RouteServer, agent)
 	s.wait(f.Before)

@@ -15,7 +15,7 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request) {
 	word, token := r.FormValue("action"), r.FormValue("token")
 	action, known := parseAction(word)
 	agent := s.agentOf(r)
-	s.note(seqOf(r), action, agent)
+	s.note(r, action, agent)
 
 	f := s.meet(recording.RouteSession, agent)
 	s.wait(f.Before)

@@ -69,7 +69,7 @@ func (s *Simulator) SetFault(route recording.Route, agent string, f Fault) {
 	} else {
 		s.faults[faultKey{route, agent}] = f
 	}
-	s.notify()
+	s.Notify()
 }
 
 // meet returns the fault that a request meets, and counts it.
@@ -89,7 +89,7 @@ func (s *Simulator) meet(route recording.Route, agent string) Fault {
 		} else {
 			s.faults[key] = left
 		}
-		s.notify()
+		s.Notify()
 	}
 	return f
 }

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"offrecord/app/recording"
+	"offrecord/e2e/sim/ledger"
 )
 
 // Request is one request as it arrived, and what was answered. The token is never kept, nor any query string.
@@ -56,26 +56,16 @@ func (r Request) Via() Via {
 	return ViaScript
 }
 
-// EffectKind is something that really happened to a call or its tape.
-type EffectKind string
+// Effect is something that really happened to a call or its tape.
+type Effect = ledger.Effect
 
-// The effects. A request that changes nothing has none.
+// What happens to a call and its tape here.
 const (
-	CallStarted EffectKind = "call started"
-	CallEnded   EffectKind = "call ended"
-	Paused      EffectKind = "paused"
-	Resumed     EffectKind = "resumed"
+	CallStarted                   = ledger.CallStarted
+	CallEnded                     = ledger.CallEnded
+	Paused      ledger.EffectKind = "paused"
+	Resumed     ledger.EffectKind = "resumed"
 )
-
-// Effect is one effect.
-type Effect struct {
-	Seq     int
-	At      time.Time
-	Agent   string
-	Call    string
-	Kind    EffectKind
-	Request int // the Seq of the request that caused it; 0 if a test did
-}
 
 // Filter picks requests. A zero field picks all; the tape's own requests are Path: ControlPath.
 type Filter struct {
@@ -87,7 +77,8 @@ type Filter struct {
 	After  int // only those with a higher Seq
 }
 
-func (f Filter) picks(r Request) bool {
+// Picks reports whether the filter picks the request.
+func (f Filter) Picks(r Request) bool {
 	return (f.Path == "" || r.Path == f.Path || strings.HasSuffix(f.Path, "/") && strings.HasPrefix(r.Path, f.Path)) &&
 		(f.Action == "" || r.Action == f.Action) &&
 		(f.Agent == "" || r.Agent == f.Agent) &&
@@ -96,96 +87,13 @@ func (f Filter) picks(r Request) bool {
 		r.Seq > f.After
 }
 
-// ledger is everything that came and happened, in its order. It is guarded by the simulator's lock.
-type ledger struct {
-	seq      int
-	requests []Request
-	effects  []Effect
+func (r Request) String() string {
+	return fmt.Sprintf("%s %s %s action=%s agent=%s cookie=%t via=%s site=%s status=%s", r.At.Format(ledger.Clock), r.Method, r.Path,
+		r.Action, r.Agent, r.Cookie, r.Via(), r.Site, ledger.Status(r.Status, !r.Answered.IsZero(), r.Dropped))
 }
 
-// Requests returns the requests that the filter picks, in the order of their arrival.
-func (s *Simulator) Requests(f Filter) []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var picked []Request
-	for _, r := range s.ledger.requests {
-		if f.picks(r) {
-			picked = append(picked, r)
-		}
-	}
-	return picked
-}
-
-// Effects returns what happened at an agent's desk, or at all desks if agent is empty.
-func (s *Simulator) Effects(agent string) []Effect {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var picked []Effect
-	for _, e := range s.ledger.effects {
-		if agent == "" || e.Agent == agent {
-			picked = append(picked, e)
-		}
-	}
-	return picked
-}
-
-// Mark is the Seq of the ledger's last entry, for Filter.After.
-func (s *Simulator) Mark() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ledger.seq
-}
-
-// WaitFor blocks until ok says true, asking it now and after every change of the ledger, the calls and the sessions. ok may
-// call any of the simulator's methods. If ctx ends first, the error carries the ledger as text.
-func (s *Simulator) WaitFor(ctx context.Context, ok func() bool) error {
-	for {
-		s.mu.Lock()
-		changed := s.changed // before ok is asked, so that no change in between is missed
-		s.mu.Unlock()
-		if ok() {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the ledger: %w\n%s", context.Cause(ctx), s)
-		}
-	}
-}
-
-// String is the ledger as text, one entry a line, for a failed test.
-func (s *Simulator) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lines := make([]string, s.ledger.seq)
-	const clock = "15:04:05.000"
-	for _, r := range s.ledger.requests {
-		status := fmt.Sprint(r.Status)
-		switch {
-		case r.Dropped:
-			status = "dropped"
-		case r.Answered.IsZero():
-			status = "open"
-		}
-		lines[r.Seq-1] = fmt.Sprintf("%4d %s %s %s action=%s agent=%s cookie=%t via=%s site=%s status=%s",
-			r.Seq, r.At.Format(clock), r.Method, r.Path, r.Action, r.Agent, r.Cookie, r.Via(), r.Site, status)
-	}
-	for _, e := range s.ledger.effects {
-		lines[e.Seq-1] = fmt.Sprintf("%4d %s %s agent=%s call=%s by=%d",
-			e.Seq, e.At.Format(clock), e.Kind, e.Agent, e.Call, e.Request)
-	}
-	return strings.Join(lines, "\n")
-}
-
-// notify wakes who waits for a change. The lock is held.
-func (s *Simulator) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// begin enters a request into the ledger and returns its Seq.
-func (s *Simulator) begin(r *http.Request) int {
+// begin enters a request into the ledger.
+func (s *Simulator) begin(r *http.Request) *Request {
 	q := Request{
 		At: time.Now(), Method: r.Method, Path: s.clean(r.URL.Path),
 		Referer: s.clean(withoutQuery(r.Referer())), Origin: r.Header.Get("Origin"),
@@ -197,41 +105,27 @@ func (s *Simulator) begin(r *http.Request) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q.Agent = s.sessionAgent(r)
-	s.ledger.seq++
-	q.Seq = s.ledger.seq
-	s.ledger.requests = append(s.ledger.requests, q)
-	s.notify()
-	return q.Seq
+	return s.Enter(func(seq int) Request { q.Seq = seq; return q })
 }
 
-// note completes an entry with what the handler understood of the request.
-func (s *Simulator) note(seq int, action recording.Action, agent string) {
+// note completes the request's entry with what the handler understood of it.
+func (s *Simulator) note(r *http.Request, action recording.Action, agent string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.request(seq)
+	q := entry(r)
 	q.Action, q.Agent = action, agent
-	s.notify()
+	s.Notify()
 }
 
-func (s *Simulator) finish(seq, status int, dropped bool) {
+func (s *Simulator) finish(q *Request, status int, dropped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.request(seq)
 	q.Answered, q.Status, q.Dropped = time.Now(), status, dropped
-	s.notify()
+	s.Notify()
 }
 
-// request returns the entry with the Seq. The lock is held.
-func (s *Simulator) request(seq int) *Request {
-	i, _ := slices.BinarySearchFunc(s.ledger.requests, seq, func(r Request, seq int) int { return r.Seq - seq })
-	return &s.ledger.requests[i]
-}
-
-// effect enters an effect. The lock is held.
-func (s *Simulator) effect(agent, call string, kind EffectKind, at time.Time, request int) {
-	s.ledger.seq++
-	s.ledger.effects = append(s.ledger.effects, Effect{Seq: s.ledger.seq, At: at, Agent: agent, Call: call, Kind: kind, Request: request})
-	s.notify()
+func (s *Simulator) effect(agent, call string, kind ledger.EffectKind, at time.Time, request int) {
+	s.Note(Effect{At: at, Agent: agent, Call: call, Kind: kind, Request: request})
 }
 
 // clean keeps the token out of the ledger wherever a client may have put it.
@@ -248,10 +142,13 @@ func withoutQuery(referer string) string {
 	return u.String()
 }
 
-type seqKey struct{}
+type entryKey struct{}
 
-func withSeq(ctx context.Context, seq int) context.Context {
-	return context.WithValue(ctx, seqKey{}, seq)
+func withEntry(ctx context.Context, q *Request) context.Context {
+	return context.WithValue(ctx, entryKey{}, q)
 }
 
-func seqOf(r *http.Request) int { return r.Context().Value(seqKey{}).(int) }
+// entry is the request's place in the ledger. What it holds is guarded by the simulator's lock, but for its Seq.
+func entry(r *http.Request) *Request { return r.Context().Value(entryKey{}).(*Request) }
+
+func seqOf(r *http.Request) int { return entry(r).Seq }

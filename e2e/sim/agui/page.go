@@ -124,15 +124,9 @@ func (s *Simulator) view(agent string) deskView {
 // rows returns the last requests that asked something of the agent's tape, or came without a session, newest first. The
 // lock is held.
 func (s *Simulator) rows(agent string) []row {
-	effects := map[int]EffectKind{}
-	for _, e := range s.ledger.effects {
-		effects[e.Request] = e.Kind
-	}
+	requests, did := s.Newest(6, func(r Request) bool { return r.Action != "" && (r.Agent == "" || r.Agent == agent) }, func(r Request) int { return r.Seq })
 	var rows []row
-	for _, r := range slices.Backward(s.ledger.requests) {
-		if r.Action == "" || r.Agent != "" && r.Agent != agent {
-			continue
-		}
+	for i, r := range requests {
 		w := row{At: r.At, Action: r.Action, Via: string(r.Via()), Answer: fmt.Sprint(r.Status), Effect: "no change"}
 		switch {
 		case r.Path == "/AGUI/desk":
@@ -150,15 +144,13 @@ func (s *Simulator) rows(agent string) []row {
 		case r.Status == http.StatusUnauthorized && !r.Cookie:
 			w.Answer = "401, no cookie"
 		}
-		switch effects[r.Seq] {
+		switch did[i] {
 		case Paused:
 			w.Effect = "tape silent"
 		case Resumed:
 			w.Effect = "tape running"
 		}
-		if rows = append(rows, w); len(rows) == 6 {
-			break
-		}
+		rows = append(rows, w)
 	}
 	return rows
 }
@@ -189,9 +181,7 @@ func (s *Simulator) events(w http.ResponseWriter, r *http.Request) {
 	stream := http.NewResponseController(w)
 	var last []byte
 	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
+		changed := s.Changed()
 		if s.agentOf(r) == "" {
 			io.WriteString(w, "event: expired\ndata: {}\n\n")
 			return // the page says so and doesn't come back

@@ -13,7 +13,7 @@ func (s *Simulator) Login(agent string) *http.Cookie {
 	s.desk(agent)
 	token := randomHex()
 	s.sessions[token] = agent
-	s.notify()
+	s.Notify()
 	return &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, Secure: true, SameSite: s.config.SameSite}
 }
 
@@ -26,7 +26,7 @@ func (s *Simulator) Expire(agent string) {
 			delete(s.sessions, token)
 		}
 	}
-	s.notify()
+	s.Notify()
 }
 
 // agentOf returns whose session the request carries, or "".
@@ -62,7 +62,7 @@ func (s *Simulator) login(w http.ResponseWriter, r *http.Request) {
 			Error: "There is no such agent here. Choose one of these."})
 		return
 	}
-	s.note(seqOf(r), "", agent)
+	s.note(r, "", agent)
 	http.SetCookie(w, s.Login(agent))
 	if s.config.CallAtLogin {
 		s.startCall(agent, seqOf(r))
@@ -74,7 +74,7 @@ func (s *Simulator) logout(w http.ResponseWriter, r *http.Request) {
 	if c, err := r.Cookie(Cookie); err == nil {
 		s.mu.Lock()
 		delete(s.sessions, c.Value)
-		s.notify()
+		s.Notify()
 		s.mu.Unlock()
 	}
 	http.SetCookie(w, &http.Cookie{Name: Cookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: s.config.SameSite})
@@ -96,7 +96,7 @@ func (s *Simulator) deskForm(w http.ResponseWriter, r *http.Request) {
 	case "end":
 		s.endCall(agent, seq)
 	case "pause", "resume":
-		s.note(seq, recording.Action(do), agent)
+		s.note(r, recording.Action(do), agent)
 		s.act(agent, recording.Action(do), seq)
 	case "record":
 		s.Record(agent, r.PostFormValue("on") != "")

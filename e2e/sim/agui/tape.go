@@ -57,7 +57,7 @@ func (s *Simulator) Record(agent string, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.desk(agent).plain = !on
-	s.notify()
+	s.Notify()
 }
 
 // Pause silences the agent's tape, as a press in the platform's own screen does. It reports whether that changed anything.

@@ -6,14 +6,14 @@
 package center
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"offrecord/e2e/sim/ledger"
 )
 
 // Agent is one who takes calls.
@@ -87,20 +87,21 @@ type Config struct {
 
 // Center is the shared part of a simulator. Its methods may be called from any goroutine.
 type Center struct {
+	*ledger.Ledger[Request, Filter]
 	config Config
 	closed chan struct{}
 
 	mu      sync.Mutex
 	calls   []*Call
-	ledger  ledger
 	faults  map[string]Fault
-	changed chan struct{}
 	records map[string]bool // an agent's next calls are recorded; true unless set
 }
 
 // New makes a center.
 func New(config Config) *Center {
-	return &Center{config: config, closed: make(chan struct{}), faults: map[string]Fault{}, changed: make(chan struct{}), records: map[string]bool{}}
+	c := &Center{config: config, closed: make(chan struct{}), faults: map[string]Fault{}, records: map[string]bool{}}
+	c.Ledger = ledger.New[Request, Filter](&c.mu)
+	return c
 }
 
 // Close lets go of every request that hangs.
@@ -166,7 +167,7 @@ func (c *Center) Record(agent string, yes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.records[agent] = yes
-	c.notify()
+	c.Notify()
 }
 
 // Live is the agent's call that goes on.
@@ -252,12 +253,12 @@ func (c *Center) settle(call *Call, now time.Time) {
 			c.effect(call.Agent, call.ID, Declined, d.at, d.request)
 		}
 		if last.Tape == d.to.Tape {
-			c.notify()
+			c.Notify()
 			continue
 		}
 		last.To = d.at
 		call.Tape = append(call.Tape, Interval{From: d.at, Tape: d.to.Tape})
-		kind := map[Tape]EffectKind{Running: TapeRunning, Blank: TapeBlank, Off: TapeOff}[d.to.Tape]
+		kind := map[Tape]ledger.EffectKind{Running: TapeRunning, Blank: TapeBlank, Off: TapeOff}[d.to.Tape]
 		c.effect(call.Agent, call.ID, kind, d.at, d.request)
 	}
 }
@@ -284,30 +285,6 @@ func (c *Call) clone() Call {
 	clone := *c
 	clone.Tape, clone.due = slices.Clone(c.Tape), nil
 	return clone
-}
-
-// WaitFor blocks until ok says true, asking it now and after every change. ok may call any of the center's methods. If ctx
-// ends first, the error carries the ledger as text.
-func (c *Center) WaitFor(ctx context.Context, ok func() bool) error {
-	for {
-		c.mu.Lock()
-		changed := c.changed
-		c.mu.Unlock()
-		if ok() {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the ledger: %w\n%s", context.Cause(ctx), c)
-		}
-	}
-}
-
-// notify wakes who waits for a change. The lock is held.
-func (c *Center) notify() {
-	close(c.changed)
-	c.changed = make(chan struct{})
 }
 
 // clean keeps secrets out of the ledger wherever a client may have put them.

@@ -82,7 +82,7 @@ func (c *Center) SetFault(endpoint string, f Fault) {
 	} else {
 		c.faults[endpoint] = f
 	}
-	c.notify()
+	c.Notify()
 }
 
 // meet returns the fault that a request meets, and counts it. The lock is held.
@@ -137,11 +137,10 @@ func (c *Center) Handle(endpoint string, answer func(*Exchange) Answer) http.Han
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		c.mu.Lock()
-		c.ledger.seq++
-		entry := &Request{Seq: c.ledger.seq, At: time.Now(), Endpoint: endpoint, Method: r.Method, Path: c.clean(r.URL.Path)}
-		c.ledger.requests = append(c.ledger.requests, entry)
+		entry := c.Enter(func(seq int) Request {
+			return Request{Seq: seq, At: time.Now(), Endpoint: endpoint, Method: r.Method, Path: c.clean(r.URL.Path)}
+		})
 		f := c.meet(endpoint)
-		c.notify()
 		c.mu.Unlock()
 		x := &Exchange{r, c, entry, f}
 		drop := func() {
@@ -212,7 +211,7 @@ func (x *Exchange) finish(status int, dropped bool) {
 	x.center.mu.Lock()
 	defer x.center.mu.Unlock()
 	x.entry.Status, x.entry.Dropped, x.entry.Answered = status, dropped, time.Now()
-	x.center.notify()
+	x.center.Notify()
 }
 
 // wait lets the time pass, unless the center is closed.

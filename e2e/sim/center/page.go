@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -119,14 +118,8 @@ func (p *Page) state(w http.ResponseWriter, _ *http.Request) {
 			}
 		}
 	}
-	effects := map[int]string{}
-	for _, e := range c.ledger.effects {
-		effects[e.Request] = string(e.Kind)
-	}
-	for _, r := range slices.Backward(c.ledger.requests) {
-		if r.Asked == "" || len(state.Rows) == 8 {
-			continue
-		}
+	requests, did := c.Newest(8, func(r Request) bool { return r.Asked != "" }, func(r Request) int { return r.Seq })
+	for i, r := range requests {
 		answer := "…"
 		switch {
 		case r.Dropped:
@@ -134,7 +127,7 @@ func (p *Page) state(w http.ResponseWriter, _ *http.Request) {
 		case r.Status != 0:
 			answer = fmt.Sprint(r.Status, " ", http.StatusText(r.Status))
 		}
-		state.Rows = append(state.Rows, row{r.At, r.Agent, r.Asked, answer, effects[r.Seq]})
+		state.Rows = append(state.Rows, row{r.At, r.Agent, r.Asked, answer, string(did[i])})
 	}
 	c.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
