@@ -126,7 +126,7 @@ func pressWithoutAnyScript(t *testing.T, world browser.Cookies) {
 	letGo, letProgramGo := f.withhold("/assets/boot."), f.withhold(".wasm")
 	tab.Go(s.url + "/")
 	// The tree that screen readers get waits for the page's scripts; a hand doesn't.
-	tab.Wait("[data-control=pause]")
+	tab.Until(`performance.getEntriesByName('first-contentful-paint').length`) // nobody presses what isn't drawn, and where it is comes with the style
 	at := browser.Eval[[]float64](tab, `(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('[data-control=pause]').getBoundingClientRect())`)
 	tab.Do(chromedp.MouseClickXY(at[0], at[1]))
 	d.only(t, 1, "a press before any script")

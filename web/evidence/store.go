@@ -111,15 +111,16 @@ type Choice struct {
 	Agent    string
 	Verdict  Verdict
 	Kind     ItemKind
-	Limit    int // 0: none
+	Newest   bool // first; otherwise the oldest are
+	Limit    int  // 0: none
 }
 
-// Items are those that the choice chooses, oldest first.
-func (s *Store) Items(ctx context.Context, c Choice) ([]Item, error) {
-	query, args := `SELECT body, alerted, deleted FROM evidence_item WHERE 1`, []any{}
-	add := func(set bool, condition string, arg any) {
+// where is the choice as SQL.
+func (c Choice) where() (condition string, args []any) {
+	condition = " WHERE 1"
+	add := func(set bool, one string, arg any) {
 		if set {
-			query, args = query+" AND "+condition, append(args, arg)
+			condition, args = condition+" AND "+one, append(args, arg)
 		}
 	}
 	add(!c.From.IsZero(), "at >= ?", format(c.From))
@@ -128,11 +129,40 @@ func (s *Store) Items(ctx context.Context, c Choice) ([]Item, error) {
 	add(c.Agent != "", "agent = ?", c.Agent)
 	add(c.Verdict != "", "verdict = ?", c.Verdict)
 	add(c.Kind != "", "kind = ?", c.Kind)
-	query += " ORDER BY at, id"
-	if c.Limit > 0 {
-		query, args = query+" LIMIT ?", append(args, c.Limit)
+	return condition, args
+}
+
+// Items are those that the choice chooses.
+func (s *Store) Items(ctx context.Context, c Choice) ([]Item, error) {
+	where, args := c.where()
+	order := " ORDER BY at, id"
+	if c.Newest {
+		order = " ORDER BY at DESC, id DESC"
 	}
-	return s.items(ctx, query, args...)
+	if c.Limit > 0 {
+		order, args = order+" LIMIT ?", append(args, c.Limit)
+	}
+	return s.items(ctx, `SELECT body, alerted, deleted FROM evidence_item`+where+order, args...)
+}
+
+// Counts are how many of the items that the choice chooses have each verdict, whatever its limit.
+func (s *Store) Counts(ctx context.Context, c Choice) (map[Verdict]int, error) {
+	where, args := c.where()
+	rows, err := s.db.QueryContext(ctx, `SELECT verdict, count(*) FROM evidence_item`+where+` GROUP BY verdict`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("counting evidence: %w", err)
+	}
+	defer rows.Close()
+	counts := map[Verdict]int{}
+	for rows.Next() {
+		var v Verdict
+		var n int
+		if err := rows.Scan(&v, &n); err != nil {
+			return nil, fmt.Errorf("counting evidence: %w", err)
+		}
+		counts[v] = n
+	}
+	return counts, rows.Err()
 }
 
 func (s *Store) items(ctx context.Context, query string, args ...any) ([]Item, error) {
@@ -161,9 +191,10 @@ func (s *Store) items(ctx context.Context, query string, args ...any) ([]Item, e
 	return items, nil
 }
 
-// Item is one item, ErrNotFound if there is none.
+// Item is one item, by its id or by the attempt that it is about; ErrNotFound if there is none. Of several about one attempt, as
+// where a pause lasted into a second recording, the one that leaks counts.
 func (s *Store) Item(ctx context.Context, id string) (Item, error) {
-	items, err := s.items(ctx, `SELECT body, alerted, deleted FROM evidence_item WHERE id = ?`, id)
+	items, err := s.items(ctx, `SELECT body, alerted, deleted FROM evidence_item WHERE id = ? OR subject = ? ORDER BY verdict = ? DESC, at, id LIMIT 1`, id, id, Audible)
 	if err == nil && len(items) == 0 {
 		err = ErrNotFound
 	}
