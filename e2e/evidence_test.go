@@ -104,8 +104,8 @@ func TestEvidence(t *testing.T) {
 	tab.Click("link", "Evidence")
 	tab.Wait(`body[data-page=evidence]`)
 	picture(tab, "evidence-empty")
-	browser.Eval[bool](tab, `(document.querySelector('.runs button').click(), true)`)
-	// The page loads itself again while the run is under way.
+	browser.Eval[bool](tab, `(document.querySelector('button.check').click(), true)`)
+	// The page follows the run.
 	tab.Wait(`tr[data-verdict=silent]`)
 	tab.Wait(`tr[data-verdict=audible]`)
 	if rows := browser.Eval[int](tab, `document.querySelectorAll('tr[data-item]').length`); rows != 2 {

@@ -30,13 +30,14 @@ var ErrGone = errors.New("the recording isn't in the archive")
 
 // Recording is what an archive says of one recording.
 type Recording struct {
-	Name     string        `json:"name"` // S20071220/R2007122003163601000.wav
-	AgentID  string        `json:"agent_id"`
-	Channel  string        `json:"channel,omitempty"` // the number that was called, or #virtual_outbound#, #virtual_daa#
-	Phone    string        `json:"phone,omitempty"`
-	Queue    string        `json:"queue,omitempty"`
-	Start    time.Time     `json:"start"`    // in whole seconds
-	Duration time.Duration `json:"duration"` // in whole seconds
+	Name        string        `json:"name"` // S20071220/R2007122003163601000.wav
+	AgentID     string        `json:"agent_id"`
+	Channel     string        `json:"channel,omitempty"` // the number that was called, or #virtual_outbound#, #virtual_daa#
+	Phone       string        `json:"phone,omitempty"`
+	Queue       string        `json:"queue,omitempty"`
+	Transaction string        `json:"transaction,omitempty"`
+	Start       time.Time     `json:"start"`    // in whole seconds
+	Duration    time.Duration `json:"duration"` // in whole seconds
 }
 
 // End is about when it ended.

@@ -507,7 +507,15 @@ func (c *Checker) Delete(ctx context.Context, platform, name, confirmed string, 
 	if confirmed != name {
 		return ErrName
 	}
-	about := audit.Record{Kind: audit.Deletion, Agent: audit.NewID(tape.Agent), Platform: audit.NewText(platform), Call: audit.NewID(name), Reason: audit.NewText("evidence of a leak"),
+	reason := "asked for beside its evidence"
+	items, err := c.Store.OfRecording(ctx, platform, name)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(items, func(x Item) bool { return x.Verdict == Audible }) {
+		reason = "evidence of a leak"
+	}
+	about := audit.Record{Kind: audit.Deletion, Agent: audit.NewID(tape.Agent), Platform: audit.NewText(platform), Call: audit.NewID(name), Reason: audit.NewText(reason),
 		Detail: audit.NewText("asked for")}
 	if err := note(about); err != nil {
 		return fmt.Errorf("noting the deletion in the audit log: %w", err)

@@ -147,6 +147,9 @@ func (a *API) alertsPage(w http.ResponseWriter, r *request) error {
 
 func alertItem(x recording.Alert, now time.Time) site.AlertItem {
 	i := site.AlertItem{Alert: x, Title: alert.Title(x.Kind), Whose: alert.Whose(x), Since: moment(x.RaisedAt), Told: "told once"}
+	if x.Kind == recording.AlertLeak && x.Attempt != "" {
+		i.Evidence = "/evidence/" + x.Attempt
+	}
 	if x.Repeated > 0 {
 		i.Told = fmt.Sprintf("told %d times", x.Repeated+1)
 	}

@@ -58,7 +58,8 @@ type archive struct{ client *recordings.Client }
 func (a archive) List(ctx context.Context, from, to time.Time) iter.Seq2[evidence.Recording, error] {
 	return func(yield func(evidence.Recording, error) bool) {
 		for r, err := range a.client.Recordings(ctx, recordings.Query{Dates: recordings.Between(from, to)}) {
-			one := evidence.Recording{Name: r.Filename, AgentID: r.AgentID, Channel: r.Channel, Phone: r.PhoneNumber, Queue: r.QueueName, Start: r.Start, Duration: r.Duration}
+			one := evidence.Recording{Name: r.Filename, AgentID: r.AgentID, Channel: r.Channel, Phone: r.PhoneNumber, Queue: r.QueueName, Transaction: r.TransactionID,
+				Start: r.Start, Duration: r.Duration}
 			if !yield(one, err) || err != nil {
 				return
 			}

@@ -2,9 +2,8 @@ package site
 
 // EvidencePage is what the recordings show: a calendar, a table, and how to look again.
 type EvidencePage struct {
-	Nav    Nav
-	Who    string
-	Notice string
+	Nav Nav
+	Who string
 	// From and To are days, both included.
 	From, To, Agent string
 	Verdicts        []EvidenceOption
@@ -14,7 +13,7 @@ type EvidencePage struct {
 	Rows            []EvidenceRow
 	More            bool // there are more than are shown
 	Runs            []EvidenceRun
-	Running         bool
+	Running         string // how far the run is that is under way; empty without one
 	CanRun          bool
 	Platforms       []EvidencePlatform
 	HTML, JSON      string // the reports

@@ -58,6 +58,7 @@ type AlertItem struct {
 	Title, Whose     string
 	Since, Age, Told string
 	Ended            string // how it came that it needs nobody any more
+	Evidence         string // the address of what the recording shows; empty where it is about something else
 }
 
 // WidgetPage is the panel to be framed by another site's page, or what keeps it from being shown.
