@@ -112,6 +112,8 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("%d findings: %s", rows, tab.Text(".findings"))
 	}
 	picture(tab, "evidence")
+	axe := newChecker(t)
+	axe.both(t, tab, "/evidence with findings")
 	narrow := func(name string) {
 		t.Helper()
 		tab.Viewport(320, 700)
@@ -132,10 +134,10 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 	picture(tab, "evidence-call")
-	narrow("evidence-call")
-	tab.Prefer("prefers-color-scheme", "dark")
+	axe.both(t, tab, "/evidence/{id}")
 	picture(tab, "evidence-call-dark")
 	tab.Prefer("prefers-color-scheme", "light")
+	narrow("evidence-call")
 
 	// It plays, and what leaked doesn't leave the server.
 	browser.Eval[bool](tab, `(document.querySelector('audio').play(), true)`)
@@ -147,6 +149,7 @@ func TestEvidence(t *testing.T) {
 	tab.Click("link", "Delete this recording…")
 	tab.Wait(`body[data-page=evidence-delete]`)
 	picture(tab, "evidence-delete")
+	axe.both(t, tab, "/evidence/{id}/delete")
 	tab.Focus("textbox", "Type the name to confirm")
 	tab.Do(chromedp.KeyEvent(name + "\r"))
 	tab.Wait(`body[data-page=evidence-call] .notice`)
@@ -163,6 +166,8 @@ func TestEvidence(t *testing.T) {
 	if text := tab.Text("[data-kind=leak]"); !strings.Contains(text, "Audible where it was to be silent") || !strings.Contains(text, becky.email()) {
 		t.Errorf("the alert says: %s", text)
 	}
+	tab.Click("link", "What the recording shows")
+	tab.Wait(`body[data-page=evidence-call] .finding.audible`)
 
 	// And the report of it all can be verified with the log's key.
 	sam := &caller{t: t, stage: s}

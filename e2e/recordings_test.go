@@ -62,8 +62,14 @@ agents: [{email: bill@acme.example, platform: acme, agent_id: bill}]
 	if err != nil || len(fetched) != 1 {
 		t.Errorf("fetched %q, %v", fetched, err)
 	}
+	// And so are those about evidence: of a log without a pause, but signed and verified as any other.
+	listened := exec.CommandContext(ctx, "bash", "-eu", "-c", block(t, "sh", "offrecord evidence"))
+	listened.Dir, listened.Env = run.Dir, run.Env
+	if said, err := listened.CombinedOutput(); err != nil || !strings.Contains(string(said), "nothing was paused in this period") || !strings.Contains(string(said), "good: an evidence report, signed by offrecord") {
+		t.Errorf("the README's lines about evidence: %v\n%s", err, said)
+	}
 	verified := exec.CommandContext(ctx, filepath.Join(dir, "offrecord"), "audit", "verify", "--config", filepath.Join(dir, "offrecord.yaml"))
-	if said, err := verified.CombinedOutput(); err != nil || !strings.Contains(string(said), "good: records 1 to 2") {
+	if said, err := verified.CombinedOutput(); err != nil || !strings.Contains(string(said), "good: records 1 to 4") {
 		t.Errorf("the log: %v\n%s", err, said)
 	}
 }

@@ -17,6 +17,7 @@ import (
 type auditCommands struct {
 	Verify auditVerify `cmd:"" help:"Check that no record was changed, added, removed or cut off; names the first bad one. Reads only, beside a running server too."`
 	Export auditExport `cmd:"" help:"Write the log as JSON Lines with its checkpoints and public keys, to be verified anywhere."`
+	Key    auditKey    `cmd:"" help:"Print the log's public key, for who verifies what it signed."`
 }
 
 // source says which log is meant.
@@ -37,6 +38,10 @@ type auditVerify struct {
 type auditExport struct {
 	source
 	Output string `placeholder:"FILE" help:"Where to write; standard output without it. An existing file isn't overwritten."`
+}
+
+type auditKey struct {
+	Config string `required:"" placeholder:"FILE" help:"The configuration, whose key is meant."`
 }
 
 // find fills in the store, and from a configuration the key and the checkpoints that weren't given. It returns false after
@@ -228,5 +233,23 @@ func (x auditExport) run(ctx context.Context, out, complaints io.Writer) int {
 		fmt.Fprintln(complaints, "offrecord:", err)
 		return finding
 	}
+	return good
+}
+
+func (k auditKey) run(_ context.Context, out, complaints io.Writer) int {
+	c, ok := load(k.Config, complaints)
+	if !ok {
+		return usage
+	}
+	t, err := trust(c.Audit.SigningKeyFile, "")
+	switch {
+	case c.Audit.SigningKeyFile == "":
+		return misused(complaints, errors.New("the configuration has no store, so there is no log that a key would sign"))
+	case errors.Is(err, fs.ErrNotExist):
+		return misused(complaints, errors.New("there is no key yet: it is made at the server's first start"))
+	case err != nil:
+		return misused(complaints, err)
+	}
+	fmt.Fprintln(out, t.Keys[0])
 	return good
 }

@@ -109,6 +109,21 @@ func TestEvidenceCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	status, key, complaints := call(t, "", "audit", "key", "--config", file)
+	if status != good || strings.Contains(key, "PRIVATE") || strings.Count(key, "\n") != 1 {
+		t.Fatalf("the public key: %d %s%s", status, key, complaints)
+	}
+	other, err := audit.GenerateKey("offrecord")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := audit.PublicKey(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, others := filepath.Join(dir, "public.key"), filepath.Join(dir, "others.key")
+	os.WriteFile(public, []byte(key), 0o600)
+	os.WriteFile(others, []byte(foreign+"\n"), 0o600)
 	for _, format := range []string{"json", "html"} {
 		report := filepath.Join(dir, "report."+format)
 		if status, out, complaints := call(t, "", "evidence", "--config", file, "--from", from, "--known", "--format", format, "--out", report); status != finding || out != "" {
@@ -122,6 +137,13 @@ func TestEvidenceCommand(t *testing.T) {
 		}
 		if status, out, _ := call(t, "", "audit", "verify", "--config", file, report); status != good || strings.Contains(out, "note:") {
 			t.Errorf("%s with the configuration's key: %d %s", format, status, out)
+		}
+		if status, out, _ := call(t, "", "audit", "verify", "--key", public, report); status != good || strings.Contains(out, "note:") {
+			t.Errorf("%s with the key that was handed over: %d %s", format, status, out)
+		}
+		// One that somebody else made and signed agrees with itself only.
+		if status, out, _ := call(t, "", "audit", "verify", "--key", others, report); status != finding || !strings.HasPrefix(out, "bad ") {
+			t.Errorf("%s with another log's key: %d %s", format, status, out)
 		}
 		text, err := os.ReadFile(report)
 		if err != nil {
@@ -141,6 +163,8 @@ func TestEvidenceCommand(t *testing.T) {
 		"nor a time":          {"evidence", "--config", file, "--to", "21.11.2026"},
 		"come before":         {"evidence", "--config", file, "--from", "2026-11-21", "--to", "2026-11-20"},
 		"no store":            {"evidence", "--config", desk(t, "http://127.0.0.1:1", "")},
+		"no log that a key":   {"audit", "key", "--config", desk(t, "http://127.0.0.1:1", "")},
+		"no key yet":          {"audit", "key", "--config", desk(t, "http://127.0.0.1:1", withLog)},
 		"verify a report or":  {"audit", "verify", "--export", file, file},
 		"neither an evidence": {"audit", "verify", file},
 		"opening the report":  {"audit", "verify", filepath.Join(dir, "nothing")},

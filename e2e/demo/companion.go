@@ -74,6 +74,7 @@ platforms:
 agents:
   - {email: {{.Bill.Email}}, role: agent, platform: acme, agent_id: {{.Bill.ID}}}
   - {email: {{.Becky.Email}}, role: agent, platform: acme-server, agent_id: {{.Becky.ID}}}
+  - {email: {{.Ada.Email}}, role: agent, platform: acme-server, agent_id: {{.Ada.ID}}}
   - {email: {{.Vera.Email}}, role: agent, platform: emea, agent_id: "{{.Vera.ID}}"}
   - {email: {{.Nico.Email}}, role: agent, platform: cx, agent_id: "{{.Nico.ID}}"}
   - {email: {{.Supervisor}}, role: supervisor, platform: acme}
@@ -86,7 +87,7 @@ func writeConfig(dir string, port int, panel string, platform func(string) strin
 	if err := template.Must(template.New("").Parse(configText)).Execute(&text, map[string]any{
 		"Port": port, "Panel": panel, "Workspace": platform(workspaceName), "Vonage": platform(vonageName), "CXone": platform(cxoneName), "CRM": platform(crmName), "Audience": audience,
 		"Tenant": tenant, "Account": account, "ClientID": clientID, "AccessKeyID": accessKeyID, "AccessKeyPath": cxone.AccessKeyPath,
-		"Bill": bill, "Becky": becky, "Vera": vera, "Nico": nico, "Supervisor": supervisor,
+		"Bill": bill, "Becky": becky, "Ada": ada, "Vera": vera, "Nico": nico, "Supervisor": supervisor,
 	}); err != nil {
 		return "", err
 	}

@@ -2,7 +2,7 @@
 // made for the occasion, no account and no certificate. It prints what to open, one "name URL" a line, and runs until it is
 // interrupted.
 //
-// The companion is the built binary, run as anyone would run it; nothing of it is linked in.
+// The companion is the built binary, run as anyone would run it. Of its packages only the log's is linked in, to write down a past.
 package main
 
 import (
@@ -100,6 +100,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 
+	if err := past(context.WithoutCancel(ctx), dir, sims.archive.Past()); err != nil {
+		return fmt.Errorf("making up a past: %w", err)
+	}
 	var last tail
 	log := io.Writer(&last)
 	if *verbose {
@@ -146,7 +149,7 @@ Put a platform and the panel side by side, log in to both as the same agent, and
          a panel under a name of its own, so that all of them can be open in one browser.
 
 The CRM has the panel in its own pages, and pauses by itself when somebody is about to type a card.
-` + supervisor + ` is a supervisor. For offrecord's commands, the configuration is
+` + supervisor + ` is a supervisor: under Evidence, the recordings of Ada's calls wait to be listened to. For offrecord's commands, the configuration is
 %s
 Ctrl-C ends it all.
 `

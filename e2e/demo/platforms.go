@@ -13,10 +13,12 @@ import (
 )
 
 // The demo's people. Each kind of platform has one, and 8x8 two: Bill goes by his own browser's session, of which nothing is
-// ever confirmed, Becky by the server, to which 8x8 says what it did.
+// ever confirmed, Becky by the server, to which 8x8 says what it did. So does Ada, who has worked before: her calls are what there
+// is evidence of.
 var (
 	bill  = agui.Agent{ID: "bill", Email: "bill@acme.example", Name: "Bill"}
 	becky = agui.Agent{ID: "becky", Email: "becky@acme.example", Name: "Becky"}
+	ada   = agui.Agent{ID: "ada", Email: "ada@acme.example", Name: "Ada"}
 	vera  = center.Agent{ID: "462", Email: "vera@emea.example", Name: "Vera"}
 	nico  = center.Agent{ID: "1234567", Email: "nico@cx.example", Name: "Nico"}
 )
@@ -47,10 +49,10 @@ type platforms struct {
 // makes the address of the panel under a name; a browser has one session for each name, so that the page of a platform leads
 // to a panel of its own agent's.
 func newPlatforms(panel, platform func(name string) string) platforms {
-	kept := archive.New(archive.Config{Tenant: tenant, Agents: []string{bill.ID, becky.ID}, Recordings: 300, Transcripts: 60})
+	kept := archive.New(archive.Config{Tenant: tenant, Agents: []string{bill.ID, becky.ID, ada.ID}, Recordings: 300, Transcripts: 60})
 	p := platforms{
 		archive: kept,
-		workspace: agui.New(agui.Config{Tenant: tenant, Agents: []agui.Agent{bill, becky}, PlainLoopback: true, CallAtLogin: true,
+		workspace: agui.New(agui.Config{Tenant: tenant, Agents: []agui.Agent{bill, becky, ada}, PlainLoopback: true, CallAtLogin: true,
 			Archive: kept, PanelURL: panel(panelName) + "/"}),
 		vonage: vonage.New(vonage.Config{Account: account, ClientID: clientID, Agents: []center.Agent{vera}, PanelURL: panel("vera."+panelName) + "/"}),
 		cxone:  cxone.New(cxone.Config{AccessKeyID: accessKeyID, Agents: []center.Agent{nico}, PanelURL: panel("nico."+panelName) + "/"}),

@@ -251,7 +251,7 @@ func (c *Checker) platform(ctx context.Context, p Platform, q Request, known map
 }
 
 func (c *Checker) day(ctx context.Context, p Platform, q Request, from, to time.Time, known map[string]bool) error {
-	windows, focus, err := Windows(ctx, c.Audit, p.Agents, from, to)
+	windows, focus, err := Windows(ctx, c.Audit, p.Name, p.Agents, from, to)
 	if err != nil {
 		return err
 	}
@@ -398,7 +398,7 @@ func (c *Checker) without(w *Window, platform string) Item {
 	old := c.Now().Sub(latest(w.From.Latest, w.To.Latest, w.Until))
 	switch {
 	case w.Agent.ID == "":
-		x.Finding = Finding{Verdict: NotCheckable, Reason: "The configuration has no agent_id of this agent, which its recordings are found by."}
+		x.Finding = Finding{Verdict: NotCheckable, Reason: "The configuration has no agent_id of this agent, by which its recordings are found."}
 	case old < settling:
 		x.Finding = Finding{Verdict: NotCheckable, Reason: "It is less than an hour ago, and its recording isn't in the archive yet."}
 	default:

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -27,8 +28,9 @@ type shelf struct {
 	mu      sync.Mutex
 	files   []Recording
 	scenes  map[string]truth.Scene
-	gone    map[string]bool  // listed, and not there
-	broken  map[string]error // on opening
+	change  func([]byte) []byte // what became of the files; nil: nothing
+	gone    map[string]bool     // listed, and not there
+	broken  map[string]error    // on opening
 	listErr error
 	asked   int
 	hold    chan struct{} // opening waits for it
@@ -74,7 +76,12 @@ func (s *shelf) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	case s.gone[name] || slices.Contains(s.deleted, name):
 		return nil, ErrGone
 	}
-	return io.NopCloser(s.scenes[name].Reader(nil)), nil
+	file := s.scenes[name].Reader(nil)
+	if s.change == nil {
+		return io.NopCloser(file), nil
+	}
+	whole, err := io.ReadAll(file)
+	return io.NopCloser(bytes.NewReader(s.change(whole))), err
 }
 
 func (s *shelf) Delete(_ context.Context, name string) error {
@@ -189,7 +196,8 @@ func TestRun(t *testing.T) {
 	d.shelf.broken["broken.wav"] = errors.New("the platform hung up")
 	d.press(t, bill.Email, recording.Pause, recording.Confirmed, "", noon.Add(50*time.Minute)) // no recording
 	d.press(t, bill.Email, recording.Resume, recording.Confirmed, "", noon.Add(51*time.Minute))
-	d.press(t, "jo@acme.example", recording.Pause, recording.Confirmed, "", noon.Add(55*time.Minute)) // no agent_id
+	d.press(t, "jo@acme.example", recording.Pause, recording.Confirmed, "", noon.Add(55*time.Minute))   // no agent_id
+	d.press(t, "gone@acme.example", recording.Pause, recording.Confirmed, "", noon.Add(56*time.Minute)) // nor the configuration's any more
 	// A card field that had the focus while nothing was paused, in a call in which the platform's own screen was used.
 	d.call(t, "byhand.wav", 60*time.Minute, truth.Digital, nil)
 	s := d.shelf.scenes["byhand.wav"]
@@ -200,11 +208,11 @@ func TestRun(t *testing.T) {
 
 	run := d.run(t)
 	want := []string{"pause silent silent.wav", "pause silent silent.wav", "pause audible leaks.wav", "pause audible noeffect.wav", "pause not_checkable gone.wav", "pause not_checkable broken.wav",
-		"pause no_recording ", "pause not_checkable ", "focus no_pause byhand.wav"}
+		"pause no_recording ", "pause not_checkable ", "pause not_checkable ", "focus no_pause byhand.wav"}
 	if got := said(d.items(t)); !slices.Equal(got, want) {
 		t.Fatalf("found\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if run.State != Done || run.Windows != 8 || run.Verdicts[Audible] != 2 || len(run.Problems) != 1 || !strings.Contains(run.Problems[0], "broken.wav") {
+	if run.State != Done || run.Windows != 9 || run.Verdicts[Audible] != 2 || len(run.Problems) != 1 || !strings.Contains(run.Problems[0], "broken.wav") {
 		t.Errorf("the run: %+v", run)
 	}
 	leak := d.items(t)[2]

@@ -60,9 +60,10 @@ const reach = 12 * time.Hour
 // moment, and the announcement takes its time.
 const sessionEarly = time.Second
 
-// Windows reads the log and returns the windows of the agents that began in a period, and the card fields that had the focus
-// without a pause.
-func Windows(ctx context.Context, log Log, agents []Agent, from, to time.Time) (windows []Window, focus []Focus, err error) {
+// Windows reads the log and returns a platform's windows that began in a period, and the card fields that had the focus without a
+// pause. agents are those that the platform has now; one who isn't among them any more has no id.
+func Windows(ctx context.Context, log Log, platform string, agents []Agent, from, to time.Time) (windows []Window, focus []Focus, err error) {
+	agents = slices.Clone(agents)
 	byLogged := map[string]Agent{}
 	for _, a := range agents {
 		byLogged[a.Email] = a // also of the time before addresses were hashed
@@ -83,7 +84,11 @@ func Windows(ctx context.Context, log Log, agents []Agent, from, to time.Time) (
 			for _, e := range page.Items {
 				who, ok := byLogged[e.Agent.String()]
 				if !ok {
-					continue
+					if e.Platform.String() != platform {
+						continue
+					}
+					who = Agent{Email: e.Agent.String(), Platform: platform}
+					byLogged[who.Email], agents = who, append(agents, who)
 				}
 				l := lines[who.Email]
 				if l == nil {

@@ -210,7 +210,7 @@ func (a *API) evidenceRunForm(w http.ResponseWriter, r *request) error {
 	if err := form(r); err != nil {
 		return err
 	}
-	if _, err := a.startRun(r, r.PostForm, false, true); err != nil {
+	if _, err := a.startRun(r, r.PostForm, r.PostForm.Get("every") != "", true); err != nil {
 		return err
 	}
 	http.Redirect(w, r.Request, "/evidence?"+url.Values{"from": {r.PostForm.Get("from")}, "to": {r.PostForm.Get("to")}}.Encode(), http.StatusSeeOther)

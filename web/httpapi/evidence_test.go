@@ -129,9 +129,9 @@ func withEvidence(t *testing.T) (*house, *book, *tapes, *httpapi.Evidence) {
 type evidenceBody struct {
 	Screen string
 	Items  []struct {
-		ID, Verdict, Screen string
-		Recording           struct{ Name string }
-		Checked             struct {
+		ID, Verdict, Screen, Pause string
+		Recording                  struct{ Name string }
+		Checked                    struct {
 			From int `json:"from_ms"`
 			To   int `json:"to_ms"`
 		}
@@ -215,7 +215,7 @@ func TestEvidenceAPI(t *testing.T) {
 }
 
 func TestEvidencePages(t *testing.T) {
-	h, _, _, desk := withEvidence(t)
+	h, b, _, desk := withEvidence(t)
 	sue := h.cookie("sue@acme.example")
 	show := func(path string) string {
 		t.Helper()
@@ -260,8 +260,34 @@ func TestEvidencePages(t *testing.T) {
 	if w := h.do(ask{method: "POST", path: "/evidence", cookie: sue, contentType: aForm, body: "from=2026-11-01&to=2026-11-02", header: map[string]string{"Sec-Fetch-Site": "cross-site"}}); w.Code != http.StatusForbidden {
 		t.Errorf("from another site: %d", w.Code)
 	}
-	if w := h.do(ask{method: "POST", path: "/evidence", cookie: sue, contentType: aForm, body: "from=2026-11-01&to=2026-11-02", header: map[string]string{"Sec-Fetch-Site": "same-origin"}}); w.Code != http.StatusSeeOther {
+	// It is one reading, however often the page follows a run.
+	reads := 0
+	for _, r := range b.written {
+		if r.Kind == audit.AuditRead && r.Detail.String() == "GET /evidence" {
+			reads++
+		}
+	}
+	show("/evidence")
+	for range 3 {
+		show("/evidence?verdict=silent")
+	}
+	for _, r := range b.written {
+		if r.Kind == audit.AuditRead && r.Detail.String() == "GET /evidence" {
+			reads--
+		}
+	}
+	if reads != 0 {
+		t.Errorf("pages that were read before are noted %d times more", -reads)
+	}
+	if w := h.do(ask{method: "POST", path: "/evidence", cookie: sue, contentType: aForm, body: "from=2026-11-01&to=2026-11-02&every=yes", header: map[string]string{"Sec-Fetch-Site": "same-origin"}}); w.Code != http.StatusSeeOther {
 		t.Errorf("the button: %d %s", w.Code, w.Body)
+	}
+	if runs, err := desk.Store.Runs(t.Context(), 1); err != nil || !runs[0].Every || runs[0].Cause != "button" || runs[0].By != "sue@acme.example" {
+		t.Errorf("the button's run: %+v, %v", runs, err)
+	}
+	// An alert knows the attempt only.
+	if page := show("/evidence/" + body.Items[1].Pause); !strings.Contains(page, "S20261120/R22.wav") {
+		t.Error("a pause's own address doesn't lead to its recording")
 	}
 }
 

@@ -143,6 +143,22 @@ func (a *Archive) Keep(c Call) string {
 	return r.filename
 }
 
+// Past are the made-up calls, oldest first, as they truly were.
+func (a *Archive) Past() []Call {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var calls []Call
+	for _, r := range a.recordings {
+		started := r.start.Add(-a.config.Skew)
+		c := Call{ID: r.transaction, Agent: r.agent, Started: started, Ended: started.Add(r.length)}
+		for _, s := range r.silent {
+			c.Silent = append(c.Silent, Interval{started.Add(length(s.from)), started.Add(length(s.to))})
+		}
+		calls = append(calls, c)
+	}
+	return calls
+}
+
 // Files are the names of all recordings that there are, oldest first.
 func (a *Archive) Files() []string {
 	a.mu.Lock()

@@ -21,6 +21,9 @@ const rate = 8000
 
 func frame(d time.Duration) int64 { return int64(math.Round(d.Seconds() * rate)) }
 
+// length is how long so many frames last.
+func length(frames int64) time.Duration { return time.Duration(frames) * time.Second / rate }
+
 // span is a stretch of a tape in frames; to isn't part of it.
 type span struct{ from, to int64 }
 

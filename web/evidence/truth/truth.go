@@ -25,6 +25,7 @@ const (
 	Line                // the line's own noise goes on, and nobody speaks
 	Beeps               // zeros, with a tone of 1400 Hz for 200 ms each two seconds
 	Music               // chords of Pause.Level
+	Hold                // a tone of 425 Hz and Pause.Level
 	None                // the pause has no effect: everything is heard
 )
 
@@ -32,7 +33,7 @@ const (
 type Pause struct {
 	From, To time.Duration
 	Fill     Fill
-	Level    float64 // dBFS, of Comfort and Music
+	Level    float64 // dBFS, of Comfort, Music and Hold
 }
 
 // Leak is a stretch within a pause in which somebody is heard.
@@ -241,6 +242,8 @@ func (p *player) fill(i, channel int, at int64, x, line float64) float64 {
 			sum += math.Sin(2*math.Pi*f*t+float64(k)) + 0.3*math.Sin(4*math.Pi*f*t)
 		}
 		return sum * p.fills[i] / 1.5 * (0.7 + 0.3*math.Exp(-2*math.Mod(t, 0.5)))
+	case Hold:
+		return math.Sqrt2 * p.fills[i] * math.Sin(2*math.Pi*425*t)
 	case None:
 		return x
 	}
