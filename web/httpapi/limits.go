@@ -22,8 +22,8 @@ const (
 	maxURL = 8 << 10
 	// maxFields bounds how many fields a request's header may have; the server bounds their bytes.
 	maxFields = 100
-	// maxStreams is how many event streams one account may have open: one for each tab.
-	maxStreams = 32
+	// maxStreams is how many event streams one account may have open: one for each tab, of a day in which none was closed.
+	maxStreams = 128
 )
 
 // clean reports whether a path is the one way to write it. Nothing is redirected to another spelling: a path such as
@@ -106,8 +106,7 @@ func (a *API) pay(w http.ResponseWriter, r *request, l limit) error {
 	case heavy:
 		wait = a.limits.readers.take(r.principal.Email, now)
 	case door:
-		peer := a.peer(r)
-		wait = max(a.limits.failures.empty(peer, now), a.limits.strangers.take(peer, now))
+		wait = a.limits.strangers.take(a.peer(r), now)
 	}
 	if wait == 0 {
 		return nil
@@ -121,8 +120,17 @@ func limited(w http.ResponseWriter, wait time.Duration) error {
 	return &problem{http.StatusTooManyRequests, codeRateLimited, fmt.Sprintf("These are too many requests. Wait %d s, then try again; a pause is never held back.", seconds)}
 }
 
-// unlocked counts a log-in that failed.
-func (a *API) unlocked(r *request) { a.limits.failures.take(a.peer(r), time.Now()) }
+// missed counts a log-in that was turned away, and answers that there were too many where there were. It is asked after the
+// log-in was judged: one that is good is never held back for somebody else's, who may share its address.
+func (a *API) missed(w http.ResponseWriter, r *request, err error) error {
+	if asProblem(err).status != http.StatusUnauthorized {
+		return err
+	}
+	if wait := a.limits.failures.take(a.peer(r), time.Now()); wait > 0 {
+		return limited(w, wait)
+	}
+	return err
+}
 
 // peer is the network that a request comes from: an address, and of IPv6 the part that one customer is given whole.
 func (a *API) peer(r *request) string {
@@ -203,16 +211,6 @@ func (b *buckets) take(key string, now time.Time) time.Duration {
 		return 0
 	}
 	return b.until(l, now)
-}
-
-// empty says how long it takes until there is a token, 0 if there is one, and takes none.
-func (b *buckets) empty(key string, now time.Time) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if l, ok := b.by[key]; ok && l.TokensAt(now) < 1 {
-		return b.until(l, now)
-	}
-	return 0
 }
 
 func (b *buckets) until(l *rate.Limiter, now time.Time) time.Duration {

@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"offrecord/e2e/bench/figures"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+
+	"offrecord/e2e/bench/figures"
 )
 
 // panels opens every agent's event stream, waits for the state on each, and says what that takes of memory.
@@ -96,6 +97,11 @@ func (f *floor) panel(ctx context.Context, bearer string) (*stream, error) {
 	resp, err := f.client.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("opening a panel's stream: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		resp.Body.Close()
+		return nil, fmt.Errorf("opening a panel's stream: %s %s", resp.Status, text)
 	}
 	s := &stream{resp.Body, bufio.NewScanner(resp.Body)}
 	s.lines.Buffer(nil, 1<<20)
