@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -97,7 +96,7 @@ func (e evidenceCommand) run(ctx context.Context, out, complaints io.Writer) int
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() { defer close(watched); watch(watching, checker, complaints) }()
-	run, err := checker.Run(ctx, evidence.Request{From: from, To: to, Cause: "command", By: operator(), Every: e.Every, Again: !e.Known})
+	run, err := checker.Run(ctx, evidence.Request{From: from, To: to, Cause: "command", By: operator().String(), Every: e.Every, Again: !e.Known})
 	stop()
 	<-watched
 	switch {
@@ -113,7 +112,7 @@ func (e evidenceCommand) run(ctx context.Context, out, complaints io.Writer) int
 	if err != nil {
 		return failed(complaints, err)
 	}
-	if err := e.write(c, evidence.NewReport(from, to, time.Now(), operator(), buildVersion(), platforms, items), out); err != nil {
+	if err := e.write(c, evidence.NewReport(from, to, time.Now(), operator().String(), buildVersion(), platforms, items), out); err != nil {
 		return failed(complaints, err)
 	}
 	status := good
@@ -145,16 +144,6 @@ func watch(ctx context.Context, checker *evidence.Checker, complaints io.Writer)
 			return
 		}
 	}
-}
-
-// operator is the person at the keyboard, as far as the machine knows.
-func operator() string {
-	name, host := "", ""
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, _ = os.Hostname()
-	return strings.Trim(name+"@"+host, "@")
 }
 
 func (e evidenceCommand) write(c *config.Config, r evidence.Report, out io.Writer) error {
