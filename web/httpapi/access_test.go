@@ -107,7 +107,7 @@ var everyRoute = []asking{
 
 	{route: "GET /setup", statuses: agents},
 	{route: "GET /helper", statuses: agents},
-	{route: "GET /helper/next", path: "/helper/next?wait=1ms", statuses: "401 204 204 204 403 403"},
+	{route: "POST /helper/next", path: "/helper/next?wait=1ms", statuses: "401 204 204 204 403 403"},
 	{route: "GET /act/here", path: "/act/here?action=pause", statuses: "401 200 200 303 401 401"},
 	{route: "GET /widget/helper", statuses: agents},
 	{route: "POST /widget/helper", body: `{"id":"{uuid}","action":"pause","origin":"trigger:x"}`, statuses: "401 404 404 404 403 403"}, // nobody's helper is open

@@ -356,7 +356,7 @@ func TestRedirectsLeadToTheseAddressesOnly(t *testing.T) {
 		}
 		path := strings.NewReplacer("{$}", "", "{id}", id1, "{name}", "x").Replace(r.Pattern)
 		for _, to := range evil {
-			values := url.Values{"action": {"pause"}, "email": {"bill@acme.example"}, "link": {fragment}, "confirmed": {"yes"}}
+			values := url.Values{"wait": {"1ms"}, "action": {"pause"}, "email": {"bill@acme.example"}, "link": {fragment}, "confirmed": {"yes"}}
 			for _, key := range []string{"return", "next", "redirect", "redirect_uri", "url", "to", "continue", "state", "code", "challenge", "reason", "call"} {
 				values.Set(key, to)
 			}

@@ -20,6 +20,8 @@ const (
 	helperPoll = 20 * time.Second
 	// helperGap is the time between two questions of a helper that is open.
 	helperGap = 2 * time.Second
+	// maxHelpers is how many windows of one agent may wait for an answer.
+	maxHelpers = 8
 )
 
 // wanted is what a trigger asks of the helper.
@@ -87,10 +89,15 @@ func (a *API) helperPage(w http.ResponseWriter, r *request) error {
 	return a.page(w, http.StatusOK, a.origin[p.Name], site.HelperPage{Agent: r.principal.Email, Platform: p.Name})
 }
 
-// helperNext is GET /helper/next?wait=: the helper's question what to do. It waits a while for something.
+// helperNext is POST /helper/next?wait=: the helper's question what to do. It waits a while for something. It is no GET, because
+// whoever is answered has taken the wish: nobody else is told of it.
 func (a *API) helperNext(w http.ResponseWriter, r *request) error {
 	x := a.helpers.of(r.principal.Email)
 	a.helpers.mu.Lock()
+	if x.asking >= maxHelpers {
+		a.helpers.mu.Unlock()
+		return limited(w, helperGap)
+	}
 	x.asking++
 	a.helpers.mu.Unlock()
 	defer func() {

@@ -13,7 +13,7 @@ func TestAWishIsHandedToAHelperOrToNobody(t *testing.T) {
 		h := build(t, nil, nil)
 		bill := h.login("bill@acme.example")
 		next := func(wait string) (int, string) {
-			w := h.do(ask{method: "GET", path: "/helper/next?wait=" + wait, bearer: bill})
+			w := h.do(ask{method: "POST", path: "/helper/next?wait=" + wait, bearer: bill})
 			return w.Code, w.Body.String()
 		}
 		wish := func(id string) int {
@@ -37,6 +37,24 @@ func TestAWishIsHandedToAHelperOrToNobody(t *testing.T) {
 			t.Errorf("between two questions: %d", got)
 		}
 		synctest.Wait()
+
+		// A look takes nothing, and windows without end are none.
+		for _, method := range []string{"GET", "HEAD"} {
+			if w := h.do(ask{method: method, path: "/helper/next?wait=1ms", bearer: bill}); w.Code != 405 {
+				t.Errorf("%s: %d", method, w.Code)
+			}
+		}
+		for range 8 {
+			go next("10s")
+		}
+		synctest.Wait()
+		if code, _ := next("10s"); code != 429 {
+			t.Errorf("one window more: %d", code)
+		}
+		time.Sleep(11 * time.Second)
+		if code, _ := next("1ms"); code != 204 {
+			t.Errorf("after they were closed: %d", code)
+		}
 	})
 }
 

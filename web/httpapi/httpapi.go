@@ -241,7 +241,7 @@ func table() []route {
 
 		{method: get, pattern: "/setup", who: agents, page: true, handle: (*API).setupPage},
 		{method: get, pattern: "/helper", who: agents, free: true, page: true, handle: (*API).helperPage},
-		{method: get, pattern: "/helper/next", who: agents, free: true, within: time.Minute, handle: (*API).helperNext},
+		{method: post, pattern: "/helper/next", who: agents, free: true, within: time.Minute, handle: (*API).helperNext},
 		{method: get, pattern: "/widget/helper", who: agents, free: true, handle: (*API).helperOpen},
 		{method: post, pattern: "/widget/helper", who: agents, free: true, handle: (*API).helperAsk},
 		{method: get, pattern: "/act/here", who: anyone, free: true, page: true, handle: (*API).herePage},

@@ -13,7 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"offrecord/web/dispatch"
 	"offrecord/web/httpapi"
+	"offrecord/web/identity"
 )
 
 // pauseNeeds are the routes without which an agent can't pause, or can't know of it. They are never rate-limited, and nothing
@@ -22,7 +24,7 @@ var pauseNeeds = []string{
 	"GET /{$}", "GET /panel", "GET /status", "GET /widget", "GET /embed/{name}", "GET /assets/{name}", "GET /favicon.ico", "GET /probe/", "GET /healthz", "GET /readyz",
 	"POST /native/pause", "POST /native/resume", "POST /native/attest", "POST /native/extend", "GET /native/decline", "POST /native/decline",
 	"GET /act", "POST /act", "POST /act/link", "GET /act/said", "GET /act/here",
-	"GET /widget/session", "GET /widget/helper", "POST /widget/helper", "GET /helper", "GET /helper/next",
+	"GET /widget/session", "GET /widget/helper", "POST /widget/helper", "GET /helper", "POST /helper/next",
 	"GET /api/v1/route", "GET /api/v1/state", "GET /api/v1/events", "POST /api/v1/attempts", "POST /api/v1/attempts/{id}/outcome", "POST /api/v1/actions", "POST /api/v1/calls", "POST /api/v1/pauses/{id}/extend",
 }
 
@@ -98,12 +100,44 @@ func TestWhatAPauseNeedsIsNeverLimitedAndAllElseIs(t *testing.T) {
 	})
 }
 
+// A whole center may share one address, and somebody there may fail to log in without end.
+func TestABadLogInHoldsNobodyElseBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // so that no token comes back
+		h := build(t, nil, nil)
+		defer h.dispatcher.Close()
+		bad, limited := 0, 0
+		for range 1000 {
+			w := h.do(ask{method: "POST", path: "/api/v1/login/demo", body: `{"email":"eve@evil.example"}`})
+			switch w.Code {
+			case 401:
+				bad++
+			case 429:
+				limited++
+			default:
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+		}
+		if bad == 0 || limited == 0 {
+			t.Errorf("%d answered, %d limited", bad, limited)
+		}
+		for _, a := range []ask{
+			{method: "POST", path: "/api/v1/login/demo", body: `{"email":"bill@acme.example"}`},
+			{method: "GET", path: "/login"},
+		} {
+			if w := h.do(a); w.Code != 200 {
+				t.Errorf("%s %s beside it: %d", a.method, a.path, w.Code)
+			}
+		}
+		t.Logf("%d log-ins that fail: %d judged, %d put off", bad+limited, bad, limited)
+	})
+}
+
 func TestEventStreamsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := build(t, nil, nil)
 		bill, jo := h.login("bill@acme.example"), h.login("jo@acme.example")
 		var ended []func()
-		for range 32 {
+		for range 128 {
 			_, wait := h.follow(t.Context(), bill, "")
 			ended = append(ended, wait)
 		}
@@ -145,7 +179,7 @@ func TestRequestsThatAreLargerThanAnyOfOurs(t *testing.T) {
 		if r.Method != http.MethodPost {
 			continue
 		}
-		path := strings.NewReplacer("{id}", id1).Replace(r.Pattern)
+		path := strings.NewReplacer("{id}", id1, "/next", "/next?wait=1ms").Replace(r.Pattern)
 		for _, contentType := range []string{"application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"} {
 			w := h.do(ask{method: "POST", path: path, body: `{"a":"` + strings.Repeat("a", 1<<20) + `"}`, contentType: contentType, bearer: bill,
 				header: map[string]string{"Sec-Fetch-Site": "same-origin"}})
@@ -238,6 +272,68 @@ func TestWhatCrossOriginProtectionLetsPass(t *testing.T) {
 	}
 }
 
+// Behind a proxy that asks for a password, a browser sends that along with everything, for whatever page. It is no log-in of ours,
+// and excuses nothing.
+func TestAProxysOwnPasswordExcusesNothing(t *testing.T) {
+	h := build(t, func(o *httpapi.Options) {
+		o.Ambient = []identity.Authenticator{identity.Proxy{Header: "X-Forwarded-Email", Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}}
+	}, nil)
+	cookie := h.cookie("bill@acme.example")
+	const form = "application/x-www-form-urlencoded"
+	for _, kind := range []string{"Basic dTpw", "Negotiate TlRMTVNTUAAB", "Digest username=x", "Bearers x", "x"} {
+		for _, tt := range []struct {
+			name, method, path, site, body string
+			by                             map[string]string
+			cookie                         *http.Cookie
+			status                         int
+		}{
+			{"the agent, by the proxy's word", "GET", "/api/v1/me", "same-origin", "", map[string]string{"X-Forwarded-Email": "bill@acme.example"}, nil, 200},
+			{"the agent, by its cookie", "GET", "/api/v1/me", "same-origin", "", nil, cookie, 200},
+			{"nobody", "GET", "/api/v1/me", "same-origin", "", nil, nil, 401},
+			{"another site pauses", "POST", "/native/pause", "cross-site", "x=y", nil, cookie, 403},
+			{"another site resumes, by the proxy's word", "POST", "/native/resume", "cross-site", "x=y", map[string]string{"X-Forwarded-Email": "bill@acme.example"}, nil, 403},
+			{"another site reads", "GET", "/api/v1/state", "cross-site", "", nil, cookie, 403},
+			{"another site logs in", "POST", "/login/demo", "cross-site", "email=jo%40acme.example", nil, nil, 403},
+			{"an old browser elsewhere logs in", "POST", "/login/demo", "", "email=jo%40acme.example", nil, nil, 403},
+			{"another site logs out", "POST", "/logout", "cross-site", "", nil, cookie, 403},
+		} {
+			a := ask{method: tt.method, path: tt.path, body: tt.body, cookie: tt.cookie, header: map[string]string{"Authorization": kind}}
+			if tt.body != "" {
+				a.contentType = form
+			}
+			if tt.site != "" {
+				a.header["Sec-Fetch-Site"] = tt.site
+			}
+			for name, value := range tt.by {
+				a.header[name] = value
+			}
+			if w := h.do(a); w.Code != tt.status || len(w.Result().Cookies()) != 0 {
+				t.Errorf("%s with %s: %d %v", tt.name, kind, w.Code, w.Result().Cookies())
+			}
+		}
+	}
+}
+
+// A request without a form's body isn't taken for a form whose fields are all empty: what is to be resumed by hand resumes by a
+// form of our pages.
+func TestABodyThatIsNoForm(t *testing.T) {
+	h := build(t, nil, nil)
+	cookie := h.cookie("vera@emea.example")
+	tried := 0
+	for _, path := range []string{"/native/pause", "/native/resume", "/native/attest", "/native/extend", "/native/decline", "/act", "/act/link", "/logout", "/login/popup/confirm"} {
+		for kind, body := range map[string]string{"application/json": `{"action":"resume","confirmed":"yes"}`, "text/plain;charset=UTF-8": "action=resume", "multipart/form-data; boundary=x": "--x\r\n\r\n", "x/": "x"} {
+			tried++
+			if w := h.do(ask{method: "POST", path: path, contentType: kind, body: body, cookie: cookie, header: map[string]string{"Sec-Fetch-Site": "same-origin"}}); w.Code != 415 {
+				t.Errorf("%s as %s: %d", path, kind, w.Code)
+			}
+		}
+	}
+	if n := len(h.dispatcher.Attempts(dispatch.Agent{Email: "vera@emea.example", Platform: "emea"}, 10)); n != 0 {
+		t.Errorf("%d attempts", n)
+	}
+	t.Logf("%d bodies that are no forms, all refused", tried)
+}
+
 func TestWhoMayFrameTheWidgetIsWrittenAnew(t *testing.T) {
 	for _, tt := range []struct {
 		given []string
@@ -285,6 +381,11 @@ func (l *logs) forget() {
 	l.buf.Reset()
 }
 
+func isBearer(authorization string) bool {
+	scheme, _, _ := strings.Cut(authorization, " ")
+	return strings.EqualFold(scheme, "bearer")
+}
+
 // FuzzHeaders sends headers that say where a request comes from, and who it is for.
 func FuzzHeaders(f *testing.F) {
 	f.Add("203.0.113.9, 10.0.0.1", "example.com", "https://example.com", "same-origin", "Bearer x", "offrecord=x")
@@ -319,8 +420,8 @@ func FuzzHeaders(f *testing.F) {
 					t.Errorf("%q is logged as an address", from[1])
 				}
 			}
-			acted := w.Code == 303
-			if acted && path == "/native/pause" && site != "same-origin" && site != "none" && !(site == "" && (origin == "http://"+host || origin == "https://"+host)) && authorization == "" {
+			acted := w.Code == 303 // a bearer isn't the agent's here
+			if acted && site != "same-origin" && site != "none" && !(site == "" && (origin == "http://"+host || origin == "https://"+host)) && !(path == "/login/demo" && isBearer(authorization)) {
 				t.Errorf("host %q, origin %q, site %q: it acted", host, origin, site)
 			}
 		}

@@ -33,16 +33,21 @@ func (a *API) cookie(token string, age time.Duration) *http.Cookie {
 var errNoWay = &problem{http.StatusNotFound, codeInvalid, "There is no such way to log in here."}
 
 // begin logs someone in by what the request holds, and returns the new session's token.
-func (a *API) begin(r *request, by identity.Way) (string, error) {
+func (a *API) begin(w http.ResponseWriter, r *request, by identity.Way) (token string, err error) {
 	way, ok := a.Logins[by]
 	if !ok {
 		return "", errNoWay
 	}
 	vouched, err := way.Authenticate(r.Request)
 	if err != nil {
-		return "", a.turnedAway(r, by, vouched.Email, err)
+		err = a.turnedAway(r, by, vouched.Email, err)
+	} else {
+		token, err = a.admit(r, by, vouched)
 	}
-	return a.admit(r, by, vouched)
+	if err != nil {
+		return "", a.missed(w, r, err)
+	}
+	return token, nil
 }
 
 // turnedAway is the problem of a log-in that failed; why is for the log.
@@ -93,7 +98,7 @@ func bearer(w http.ResponseWriter, token string, life time.Duration) error {
 
 // loginDemo is POST /api/v1/login/demo.
 func (a *API) loginDemo(w http.ResponseWriter, r *request) error {
-	token, err := a.begin(r, identity.ByDemo)
+	token, err := a.begin(w, r, identity.ByDemo)
 	if err != nil {
 		return err
 	}
@@ -103,7 +108,7 @@ func (a *API) loginDemo(w http.ResponseWriter, r *request) error {
 
 // loginEmbed is POST /api/v1/login/embed: a CRM's token. It sets no cookie; a frame asks for one that is its own.
 func (a *API) loginEmbed(w http.ResponseWriter, r *request) error {
-	token, err := a.begin(r, identity.ByEmbed)
+	token, err := a.begin(w, r, identity.ByEmbed)
 	if err != nil {
 		return err
 	}
@@ -112,7 +117,7 @@ func (a *API) loginEmbed(w http.ResponseWriter, r *request) error {
 
 // loginForm is POST /login/demo, for browsers without the program.
 func (a *API) loginForm(w http.ResponseWriter, r *request) error {
-	token, err := a.begin(r, identity.ByDemo)
+	token, err := a.begin(w, r, identity.ByDemo)
 	if err != nil {
 		return a.loginFailed(w, r, err)
 	}

@@ -58,6 +58,10 @@ func (a *API) oidcFinish(w http.ResponseWriter, r *request) error {
 	if a.Provider == nil {
 		return errNoWay
 	}
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
 	answer := r.URL.Query()
 	var carried string
 	name := oidc.Name(answer.Get("state"))

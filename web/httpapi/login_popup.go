@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"offrecord/web/identity"
 	"offrecord/web/identity/oidc"
@@ -152,7 +153,7 @@ func (a *API) loginPopup(w http.ResponseWriter, r *request) error {
 	switch state {
 	case identity.Taken:
 	case identity.Over:
-		return &problem{http.StatusUnauthorized, codeUnauthenticated, "This sign-in is over. Press Sign in again."}
+		return a.missed(w, r, &problem{http.StatusUnauthorized, codeUnauthenticated, "This sign-in is over. Press Sign in again."})
 	default:
 		w.Header().Set("Retry-After", "1")
 		return answer(w, http.StatusAccepted, map[string]code{"code": map[identity.Taking]code{
@@ -162,5 +163,9 @@ func (a *API) loginPopup(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return bearer(w, token, identity.ByPopup.Idle())
+	life := identity.ByPopup.Idle()
+	if !in.Since.IsZero() { // it ends with the day of the session that it comes from
+		life = min(life, identity.MaxAge-time.Since(in.Since))
+	}
+	return bearer(w, token, life)
 }

@@ -216,6 +216,10 @@ func TestALogInWithTheProviderThatFails(t *testing.T) {
 		})
 	}
 	h, provider, _, _ := withWays(t, nil)
+	// Whoever looks at an address only, as links are looked at, ends no sign-in.
+	if w := h.do(ask{method: "HEAD", path: "/login/oidc/callback?state=s&code=c", cookie: &http.Cookie{Name: "offrecord-" + oidcName, Value: "carried"}}); w.Code != 200 || len(w.Result().Cookies()) != 0 {
+		t.Errorf("a look at the callback: %d %v", w.Code, w.Result().Cookies())
+	}
 	provider.err = identity.ErrAway
 	if w := h.do(ask{method: "GET", path: "/login/oidc", header: map[string]string{"Accept": "text/html"}}); w.Code != 503 || len(w.Result().Cookies()) != 0 {
 		t.Errorf("a start without its provider: %d", w.Code)
@@ -567,7 +571,7 @@ func TestASessionThatIsHandedOnGrowsNoOlder(t *testing.T) {
 		h, _, _, _ := withWays(t, nil)
 		me := func(token string) int { return h.do(ask{method: "GET", path: "/api/v1/me", bearer: token}).Code }
 		token := h.login("bill@acme.example")
-		for range 11 * 4 { // hours
+		for range 11*4 + 3 { // a quarter of an hour before its end
 			time.Sleep(15 * time.Minute)
 			if me(token) != 200 {
 				t.Fatal("it ended by itself")
@@ -580,14 +584,16 @@ func TestASessionThatIsHandedOnGrowsNoOlder(t *testing.T) {
 		w := win.do(ask{method: "POST", path: "/api/v1/login/popup", body: fmt.Sprintf(`{"verifier":%q}`, verifier)})
 		var said struct {
 			AccessToken string `json:"access_token"`
+			ExpiresIn   int    `json:"expires_in"`
 		}
-		if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || me(said.AccessToken) != 200 {
+		if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || me(said.AccessToken) != 200 || said.ExpiresIn != 15*60 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		for range 6 {
-			time.Sleep(10 * time.Minute)
-			me(said.AccessToken)
+		time.Sleep(15*time.Minute - time.Second)
+		if me(said.AccessToken) != 200 {
+			t.Error("it ended before its time")
 		}
+		time.Sleep(time.Second)
 		if me(token) != 401 || me(said.AccessToken) != 401 {
 			t.Error("who signed in twelve hours ago is signed in still, by handing the session on")
 		}

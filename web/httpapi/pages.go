@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"html/template"
+	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -52,14 +53,14 @@ func (a *API) view(r *request) panel.View {
 		Attempts:     a.Dispatcher.Attempts(agent, 20),
 		Link:         panel.Live,
 		Native:       panel.NativeBefore,
-		NativePopup:  nativePopup(r, p),
+		NativePopup:  a.nativePopup(r, p),
 		Now:          time.Now().UTC(),
 	}
 }
 
 // nativePopup reports whether a native form has to open a window: as configured, or because this browser, as far as its last
 // probe found, keeps a frame's cookies back.
-func nativePopup(r *request, p Platform) bool {
+func (a *API) nativePopup(r *request, p Platform) bool {
 	if p.Session == nil || len(p.Routes) > 0 && p.Routes[0] != recording.RouteSession {
 		return false
 	}
@@ -69,7 +70,11 @@ func nativePopup(r *request, p Platform) bool {
 	case recording.TransportIframe:
 		return false
 	}
-	cookie, err := r.Cookie("offrecord_tpc")
+	name := "offrecord_tpc"
+	if a.Secure {
+		name = "__Host-" + name // no sister host can set it
+	}
+	cookie, err := r.Cookie(name)
 	return err == nil && cookie.Value == "blocked"
 }
 
@@ -225,7 +230,13 @@ func (a *API) nativeAttest(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// form reads a form's fields. A body of another kind is no form without fields: what comes with one is from no page of ours.
 func form(r *request) error {
+	if kind := r.Header.Get("Content-Type"); kind != "" {
+		if kind, _, err := mime.ParseMediaType(kind); err != nil || kind != "application/x-www-form-urlencoded" {
+			return &problem{http.StatusUnsupportedMediaType, codeInvalid, "Send the form as application/x-www-form-urlencoded."}
+		}
+	}
 	if err := r.ParseForm(); err != nil {
 		if p := asProblem(err); p != errInternal {
 			return p

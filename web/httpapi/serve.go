@@ -58,9 +58,6 @@ func (a *API) serve(rt route) http.Handler {
 		aborted := false
 		defer func() {
 			took := time.Since(began)
-			if w.status == http.StatusUnauthorized && rt.begins() {
-				a.unlocked(r)
-			}
 			a.Observe(name, w.status, took)
 			level := slog.LevelInfo
 			if w.status >= 500 {
@@ -157,12 +154,9 @@ func (a *API) may(p identity.Principal, who access) error {
 // identify finds out who asks: by bearer, which nothing else makes up for; by what a proxy says, which is said anew with each
 // request and so outranks a cookie; by the session's cookie; and by the widget's.
 func (a *API) identify(r *request) error {
-	if header := r.Header.Get("Authorization"); header != "" {
-		scheme, token, _ := strings.Cut(header, " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			if p, ok := a.Sessions.Use(token); ok {
-				r.principal, r.token = p, token
-			}
+	if token, ok := bearerOf(r); ok {
+		if p, ok := a.Sessions.Use(token); ok {
+			r.principal, r.token = p, token
 		}
 		return nil
 	}
@@ -199,6 +193,13 @@ func (a *API) identify(r *request) error {
 	return nil
 }
 
+// bearerOf is the token that a program sends, and whether it sends one. Credentials of another kind are none of ours: a browser
+// sends them by itself to a server behind a proxy that once asked for them.
+func bearerOf(r *request) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return token, strings.EqualFold(scheme, "Bearer")
+}
+
 // ofWidget reports whether the widget's cookie counts: where the widget itself asks, or is loaded. The browser sends it along
 // with whatever the page around the widget asks of us as well.
 func ofWidget(r *request) bool {
@@ -211,7 +212,7 @@ func ofWidget(r *request) bool {
 // Of what is for who is known, another site may have a browser open a page, as every link does, and nothing else: it can't
 // frame it, load it as a picture or a script, or ask for it and look how long that takes.
 func (a *API) sameOrigin(rt route, r *request) error {
-	if r.Header.Get("Authorization") != "" {
+	if _, ok := bearerOf(r); ok {
 		return nil
 	}
 	crossed := &problem{status: http.StatusForbidden, code: codeForbidden, detail: "This request came from another site. Open the panel and try there."}
@@ -284,9 +285,8 @@ func (a *API) trusted(ip netip.Addr) bool {
 	return false
 }
 
-// headers are on every answer; a handler may replace them.
-func (a *API) headers(w http.ResponseWriter) {
-	h := w.Header()
+// Shut sets the headers of an answer that is no page: nothing may be made of it, framed, kept or sent on.
+func Shut(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'") // an icon is asked for with everything
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -294,8 +294,13 @@ func (a *API) headers(w http.ResponseWriter) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", permissions)
 	h.Set("Cache-Control", "no-store")
+}
+
+// headers are on every answer; a handler may replace them.
+func (a *API) headers(w http.ResponseWriter) {
+	Shut(w.Header())
 	if a.Secure {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }
 

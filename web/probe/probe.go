@@ -38,7 +38,7 @@ func Handler(origins ...string) http.Handler {
 func frame(w http.ResponseWriter, ancestors string) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: "1", Path: Prefix, MaxAge: 60, Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 	headers(w, "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "+ancestors+"; sandbox allow-scripts")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "+ancestors+"; sandbox allow-scripts; require-trusted-types-for 'script'; trusted-types 'none'")
 	fmt.Fprint(w, `<!doctype html><title>Cookie probe</title><script src="`+Prefix+`said.js"></script>`)
 }
 

@@ -174,6 +174,11 @@ func metricsOf(t *testing.T, m *server.Main) string {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
+	for _, header := range []string{"Content-Security-Policy", "Permissions-Policy", "Referrer-Policy", "X-Content-Type-Options", "Cross-Origin-Resource-Policy", "Cache-Control"} {
+		if answer.Header.Get(header) == "" {
+			t.Errorf("the metrics come without %s", header)
+		}
+	}
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)

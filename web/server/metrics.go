@@ -14,6 +14,7 @@ import (
 	"offrecord/app/recording"
 	"offrecord/web/audit"
 	"offrecord/web/config"
+	"offrecord/web/httpapi"
 )
 
 // metrics counts answers, outcomes and what goes to the platforms. No label holds an agent, a call or an address.
@@ -130,5 +131,8 @@ func (m *metrics) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		httpapi.Shut(w.Header())
+		mux.ServeHTTP(w, r)
+	})
 }
