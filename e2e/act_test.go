@@ -347,6 +347,11 @@ func TestALinkByTheServerSaysWhatThePlatformSays(t *testing.T) {
 	if resume, pause := browser.Eval[string](inside, fmt.Sprintf(passedBy, "resume")), browser.Eval[string](inside, fmt.Sprintf(passedBy, "pause")); resume != "none" || pause != "auto" {
 		t.Errorf("opened by another site's page, the mouse meets Resume: %s, Pause: %s", resume, pause)
 	}
+	// A refusal can't be taken back, on platforms that have it.
+	inside.Open(s.url + "/native/decline")
+	if by := browser.Eval[string](inside, `(() => { const of = document.querySelector('button'), fresh = of.cloneNode(true); of.after(fresh); const by = getComputedStyle(fresh).pointerEvents; fresh.remove(); return by; })()`); by != "none" {
+		t.Errorf("at the page that asks whether the customer declined, the mouse meets its button: %s", by)
+	}
 	popup.Close()
 
 	// By keyboard, at the width of a phone, in the dark.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
 
 	"offrecord/app/recording"
 	"offrecord/e2e/browser"
@@ -339,11 +341,129 @@ func hostileWorld(t *testing.T, world browser.Cookies) string {
 		sum(tried), len(ways), strings.Join(ways, ", "), total, refused, known, &table)
 }
 
-func sum(counts map[string]int) (n int) {
+func sum[K comparable](counts map[K]int) (n int) {
 	for _, c := range counts {
 		n += c
 	}
 	return n
+}
+
+// TestHostileMessages: a page that may frame the panel has a script in it that isn't the page's own. It tells the panel whatever it
+// likes, as if it were the loader. It gets what a trigger gets and nothing else: no other call of ours is made for it, the agent's
+// own hold stays, and nobody's word is given.
+func TestHostileMessages(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	tab := b.Tab(t)
+	o.open(t, tab, "/checkout")
+	agent := o.bearer(t, o.d.email())
+	if body, status := o.call(t, agent, http.MethodPost, "/api/v1/actions", `{"id":"`+uuid.NewString()+`","action":"pause","reason":"by hand"}`); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	o.awaitTape(t, false, "the hand's pause")
+	standing := func() string {
+		t.Helper()
+		state, _ := o.call(t, agent, http.MethodGet, "/api/v1/state", "")
+		var s recording.Snapshot
+		if err := json.Unmarshal(state, &s); err != nil {
+			t.Fatal(err)
+		}
+		attempts, _ := o.call(t, agent, http.MethodGet, "/api/v1/attempts", "")
+		links, _ := o.call(t, agent, http.MethodGet, "/api/v1/links", "")
+		return fmt.Sprintf("%s %v\n%s\n%s", s.State, s.Holds, attempts, links)
+	}
+	before := standing()
+	earlier, _ := o.answered()
+
+	type message struct {
+		Type    any `json:"type"`
+		Payload any `json:"payload"`
+	}
+	var all []message
+	// Of the window that the loader opened, the attempt's id becomes part of an address: every call of ours, by it.
+	for _, r := range httpapi.Routes() {
+		path := strings.NewReplacer("{$}", "", "{id}", uuid.NewString(), "{name}", "x").Replace(r.Pattern)
+		if r.Method != http.MethodPost {
+			continue
+		}
+		for _, up := range []string{"../../..", "%2e%2e/%2e%2e/%2e%2e", `..\..\..`, "/../../.."} {
+			for _, end := range []string{"#", "?", ""} {
+				for _, seen := range []string{"closed", "open"} {
+					all = append(all, message{"window", map[string]any{"id": up + path + end, "action": "pause", "trigger": "field", "seen": seen, "after": 1}})
+				}
+			}
+		}
+	}
+	// And each part of what a loader says, as it isn't.
+	odd := []any{nil, true, -1, 1e308, "", "x", strings.Repeat("x", 1<<16), "\x00", "hand", "../hand", "trigger:hand", "__proto__", "<img src=x onerror=alert(1)>", []any{}, []any{"x"}, map[string]any{}, map[string]any{"toString": "x"}}
+	whole := map[string]map[string]any{
+		"pause":    {"trigger": "field", "reason": "card"},
+		"resume":   {"trigger": "field", "reason": ""},
+		"window":   {"id": uuid.NewString(), "action": "pause", "trigger": "field", "seen": "closed", "after": 80},
+		"identify": {"token": "a.b.c"},
+		"call":     {"call": "c", "event": "ended"},
+	}
+	for kind, payload := range whole {
+		for part := range payload {
+			for _, value := range odd {
+				if _, isText := value.(string); isText && (part == "reason" || part == "token" || part == "call" || part == "event" || part == "trigger" && value != "" && value != "\x00" && !strings.ContainsAny(fmt.Sprint(value), "/:<") && len(fmt.Sprint(value)) <= 64) ||
+					value == nil && part == "reason" || part == "after" && value == -1 {
+					continue // which a loader may say
+				}
+				changed := maps.Clone(payload)
+				changed[part] = value
+				all = append(all, message{kind, changed})
+			}
+		}
+		for _, value := range odd {
+			all = append(all, message{kind, value})
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab.Do(chromedp.Evaluate[chromedp.Void](`(() => {
+		const frame = ` + panelFrame + `.contentWindow;
+		window.told = new Map();
+		addEventListener('message', e => { if (e.source === frame && e.data.type === 'answer') told.set(e.data.id, e.data.payload.error?.code ?? 'done'); });
+		` + string(text) + `.forEach((m, i) => frame.postMessage({source: 'offrecord', v: 1, id: 'hostile ' + i, ...m}, '*'));
+		// What gets no answer, whatever it is.
+		for (const data of [null, 1, 'pause', [], {}, {source: 'offrecord'}, {source: 'offrecord', v: 2, id: 'x', type: 'resume', payload: {trigger: 'field'}}, {source: 'offrecord', v: 1, id: {}, type: 'resume', payload: {trigger: 'field'}},
+			...['constructor', '__proto__', 'toString', 'hasOwnProperty', ['resume'], {}, null, 'confirm', 'attest'].map(type => ({source: 'offrecord', v: 1, id: 'x', type, payload: {trigger: 'field'}})),
+			...[null, 'x', {theme: null}, {theme: 'x'}, {theme: {ground: 'url(//evil.example)', '--x': 'red', '": 1': 'red'}}].map(payload => ({source: 'offrecord', v: 1, id: 'x', type: 'hello', payload})),
+			{offrecord: 'third-party-cookies', world: 'allowed'}, {offrecord: 'whose', challenge: 'x'}, {offrecord: 'mine', challenge: 'x'}]) frame.postMessage(data, '*');
+	})(); 0`))
+	tab.Until(fmt.Sprintf(`told.size === %d`, len(all)))
+	codes := map[string]int{}
+	for _, code := range browser.Eval[[]string](tab, `[...told.values()]`) {
+		codes[code]++
+	}
+	if codes["invalid"] != len(all) {
+		t.Errorf("of %d messages, these were answered: %v", len(all), codes)
+	}
+	if got := browser.Eval[string](tab, `offrecord('ready').then(r => r.state + ' ' + r.outcome)`); got != "paused confirmed" { // and everything before it was heard
+		t.Errorf("the page is told %s", got)
+	}
+	if after := standing(); after != before {
+		t.Errorf("it was\n%s\nand is\n%s", before, after)
+	}
+	later, _ := o.answered()
+	for _, r := range httpapi.Routes() {
+		name := r.Method + " " + r.Pattern
+		if n := sum(later[name]) - sum(earlier[name]); r.Method != http.MethodGet && n != 0 {
+			t.Errorf("%s was called %d times", name, n)
+		}
+	}
+	// What a page may do, it still may.
+	if got := browser.Eval[string](tab, `offrecord('pause', {name: 'own'}).then(() => offrecord('resume', {name: 'own'})).then(r => r.outcome)`); got != string(recording.Superseded) {
+		t.Errorf("the page's own trigger, beside the hand's hold: %s", got)
+	}
+	if o.recording() {
+		t.Error("the page ended the agent's hold")
+	}
+	t.Logf("%d messages, all refused (%v), and 25 that get no answer; no call was made for any of them", len(all), codes)
 }
 
 // A name of somebody else's that is pointed at this machine (DNS rebinding) makes a page of theirs a page of the companion's
@@ -397,9 +517,13 @@ func TestTheTestsThatSecurityNamesAreThere(t *testing.T) {
 			tests[string(m[1])] = true
 		}
 	}
-	_, security, _ := strings.Cut(readme(t), "\n## Security\n")
-	security, _, _ = strings.Cut(security, "\n## ")
-	for where, text := range map[string]string{"the README": security, "web/ASVS.md": readFile(t, "web/ASVS.md")} {
+	section := func(name string) string {
+		_, text, _ := strings.Cut(readme(t), "\n## "+name+"\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		return text
+	}
+	security, asvs := section("Security"), readFile(t, "web/ASVS.md")
+	for where, text := range map[string]string{"the README": section("Signing in") + security, "web/ASVS.md": asvs} {
 		named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(text, -1)
 		if len(named) < 20 {
 			t.Errorf("%s names %d tests", where, len(named))
@@ -412,15 +536,76 @@ func TestTheTestsThatSecurityNamesAreThere(t *testing.T) {
 	}
 	// Each row of the threats says which test shows it.
 	rows := 0
-	for _, line := range strings.Split(security, "\n") {
-		if strings.HasPrefix(line, "| ") && strings.Count(line, "|") == 6 && !strings.HasPrefix(line, "| who |") && !strings.HasPrefix(line, "|---") {
+	for _, line := range strings.Split(section("Signing in")+security, "\n") {
+		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| who |") && !strings.HasPrefix(line, "| who tries |") {
 			rows++
 			if !strings.Contains(line, "`Test") {
 				t.Errorf("no test is named: %s", line)
 			}
 		}
 	}
-	if rows < 12 {
+	if rows < 20 {
 		t.Errorf("the README lists %d threats", rows)
 	}
+	// Each item is one of the standard's, with its level.
+	items := 0
+	for _, line := range strings.Split(asvs, "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) < 6 || !asvsItem.MatchString(cells[1]) {
+			continue
+		}
+		var numbers []string
+		if from, to, isRange := strings.Cut(cells[1], " to "); isRange {
+			last := asvsItem.FindString(to)
+			numbers = asvsItem.FindAllString(from, -1)
+			section, first, _ := cutLast(numbers[len(numbers)-1])
+			_, end, _ := cutLast(last)
+			for n := first + 1; n <= end; n++ {
+				numbers = append(numbers, fmt.Sprintf("%s.%d", section, n))
+			}
+		} else {
+			numbers = asvsItem.FindAllString(cells[1], -1)
+		}
+		levels := map[string]bool{}
+		for _, number := range numbers {
+			items++
+			section, n, err := cutLast(number)
+			of := asvsLevels[section]
+			if err != nil || n < 1 || n > len(of) {
+				t.Errorf("ASVS 5.0 has no item %s", number)
+				continue
+			}
+			levels[of[n-1:n]] = true
+		}
+		if got, want := strings.TrimSpace(cells[2]), strings.Join(slices.Sorted(maps.Keys(levels)), ", "); got != want {
+			t.Errorf("%s: of level %s, not %s", strings.TrimSpace(cells[1]), want, got)
+		}
+	}
+	if items < 100 {
+		t.Errorf("%d items of the ASVS", items)
+	}
+}
+
+var asvsItem = regexp.MustCompile(`\b\d+\.\d+\.\d+\b`)
+
+// cutLast parts an item's number into its section and its place there.
+func cutLast(item string) (section string, n int, err error) {
+	at := strings.LastIndex(item, ".")
+	if at < 0 {
+		return "", 0, fmt.Errorf("%q is no item", item)
+	}
+	n, err = strconv.Atoi(item[at+1:])
+	return item[:at], n, err
+}
+
+// asvsLevels are the levels of the items of OWASP's ASVS 5.0.0, by section and in order.
+var asvsLevels = map[string]string{
+	"1.1": "22", "1.2": "1111122223", "1.3": "112222222223", "1.4": "222", "1.5": "123", "2.1": "122", "2.2": "112", "2.3": "12223", "2.4": "23",
+	"3.1": "3", "3.2": "113", "3.3": "12223", "3.4": "11222233", "3.5": "11122333", "3.6": "3", "3.7": "22333", "4.1": "12233", "4.2": "23333", "4.3": "22", "4.4": "1222",
+	"5.1": "2", "5.2": "112333", "5.3": "113", "5.4": "222", "6.1": "122", "6.2": "111111112222", "6.3": "11223333", "6.4": "112233", "6.5": "22222333", "6.6": "2223", "6.7": "33", "6.8": "2222",
+	"7.1": "222", "7.2": "1111", "7.3": "22", "7.4": "11222", "7.5": "223", "7.6": "22", "8.1": "1233", "8.2": "1123", "8.3": "133", "8.4": "23", "9.1": "111", "9.2": "1222",
+	"10.1": "22", "10.2": "223", "10.3": "22223", "10.4": "1111122222233333", "10.5": "22222", "10.6": "22", "10.7": "222",
+	"11.1": "2233", "11.2": "22233", "11.3": "11233", "11.4": "1222", "11.5": "23", "11.6": "23", "11.7": "33", "12.1": "12233", "12.2": "11", "12.3": "22223",
+	"13.1": "2333", "13.2": "222223", "13.3": "2233", "13.4": "1222233", "14.1": "22", "14.2": "12223333", "14.3": "122",
+	"15.1": "12233", "15.2": "12233", "15.3": "1222222", "15.4": "3333", "16.1": "2", "16.2": "22222", "16.3": "2222", "16.4": "222", "16.5": "2223",
 }

@@ -186,14 +186,14 @@
       return;
     }
 
-    const asWindow = transport === 'popup' || transport === 'auto' && /(^|; )offrecord_tpc=blocked/.test(doc.cookie);
+    const asWindow = transport === 'popup' || transport === 'auto' && doc.cookie.split('; ').includes((location.protocol === 'https:' ? '__Host-' : '') + 'offrecord_tpc=blocked');
     set('transport', asWindow ? 'popup' : 'iframe');
     f.by = asWindow ? 'window' : 'frame';
     form.target = 'offrecord-native';
     if (asWindow) {
       // Beside this window it can be seen whether the platform closed its own; without a press the browser may refuse it.
-      // Nobody else's window has its name: who opened this page may have opened others.
-      const name = 'offrecord-' + f.id, w = open('about:blank', name, 'popup,width=480,height=320');
+      // Nobody else's window has its name: who opened this page may have opened others, and may have named the attempt.
+      const name = 'offrecord-' + crypto.randomUUID(), w = open('about:blank', name, 'popup,width=480,height=320');
       if (w) {
         form.target = name;
         watch(f, w);

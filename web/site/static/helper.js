@@ -55,7 +55,7 @@
   (async () => {
     for (;;) {
       try {
-        const answer = await fetch('/helper/next', {credentials: 'same-origin', cache: 'no-store'});
+        const answer = await fetch('/helper/next', {method: 'POST', credentials: 'same-origin', cache: 'no-store'});
         if (answer.status === 401) { say('You are signed out. Sign in in the panel, then reload this window.', false); return; }
         if (!answer.ok) throw new Error();
         if (answer.status === 200) act(await answer.json());

@@ -181,6 +181,25 @@
     setTimeout(askHelper, 5000);
   }
 
+  // What a page says is looked at before it is taken: nothing gets into an address, or to the program, that no loader of ours
+  // says. A page may be let frame the panel, and have a script in it that isn't its own.
+  const isText = x => typeof x === 'string';
+  const parts = {
+    trigger: x => isText(x) && /^[\w.-]{1,64}$/.test(x),
+    reason: x => x === undefined || isText(x),
+    id: x => isText(x) && /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/.test(x),
+    action: x => x === 'pause' || x === 'resume',
+    seen: x => x === 'blocked' || x === 'closed' || x === 'open',
+    after: Number.isSafeInteger,
+    token: isText, call: isText, event: isText,
+  };
+  const needed = {pause: ['trigger', 'reason'], resume: ['trigger', 'reason'], window: ['id', 'action', 'trigger', 'seen', 'after'], identify: ['token'], call: ['call', 'event']};
+  const taken = (type, payload) => {
+    const given = Object(payload), wrong = (needed[type] ?? []).find(part => !parts[part](given[part]));
+    if (wrong) throw fault('invalid', wrong + ' is missing, or is not what it may be.');
+    return given;
+  };
+
   const name = trigger => 'trigger:' + trigger;
   // A resume that didn't work is asked for again, a few times, as long as this trigger holds and wants nothing else: nobody stands
   // there to press it.
@@ -210,7 +229,7 @@
   const handle = {
     hello({theme}) {
       for (const [property, value] of Object.entries(theme ?? {})) {
-        if (/^[a-z-]{2,12}$/.test(property) && /^[\w#%.,()\/ -]{1,64}$/.test(value)) html.style.setProperty('--' + property, value);
+        if (/^[a-z-]{2,12}$/.test(property) && /^(?!.*url)[\w#%.,()\/ -]{1,64}$/i.test(value)) html.style.setProperty('--' + property, value);
       }
       status();
     },
@@ -253,9 +272,9 @@
   addEventListener('message', async e => {
     if (!host || e.source !== host || e.origin !== origin) return;
     const {source, v, id, type, payload} = e.data ?? {};
-    if (source !== 'offrecord' || v !== 1 || typeof id !== 'string' || !Object.hasOwn(handle, type)) return;
+    if (source !== 'offrecord' || v !== 1 || typeof id !== 'string' || typeof type !== 'string' || !Object.hasOwn(handle, type)) return;
     try {
-      const said = await handle[type](payload ?? {});
+      const said = await handle[type](taken(type, payload));
       if (said) tell('answer', {result: said}, id);
     } catch (error) {
       tell('answer', {error: {code: error.code ?? 'unavailable', message: error.code ? error.message : 'offrecord could not be reached. Check the network, and try again.'}}, id);
