@@ -27,8 +27,16 @@ func (p *page) Visible() bool { return text(get(p.document, "visibilityState")) 
 
 // Cookies implements session.Browser: the boot script has found it out and left it in a first-party cookie.
 func (p *page) Cookies() session.Cookies {
+	prefix := "" // boot.js says why
+	if text(get(get(p.window, "location"), "protocol")) == "https:" {
+		prefix = "__Host-"
+	}
 	for pair := range strings.SplitSeq(text(get(p.document, "cookie")), ";") {
-		switch strings.TrimSpace(pair) {
+		pair, own := strings.CutPrefix(strings.TrimSpace(pair), prefix)
+		if !own {
+			continue
+		}
+		switch pair {
 		case "offrecord_tpc=allowed":
 			return session.CookiesAllowed
 		case "offrecord_tpc=blocked":

@@ -91,7 +91,7 @@ func (v *visit) login() {
 	if err != nil {
 		w.h.Fatal(err)
 	}
-	world := &http.Cookie{Name: "offrecord_tpc", Value: "allowed", Secure: true, SameSite: http.SameSiteLaxMode}
+	world := &http.Cookie{Name: "__Host-offrecord_tpc", Value: "allowed", Secure: true, SameSite: http.SameSiteLaxMode}
 	v.do("setting cookies", call(network.SetCookies, network.SetCookiesParams{Cookies: []*network.CookieParam{
 		cookie(w.platform, w.sim.Login(v.agent.ID)), cookie(w.panel, ours), cookie(w.panel, world),
 	}}))

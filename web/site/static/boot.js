@@ -5,6 +5,7 @@
   const doc = document, html = doc.documentElement;
   const meta = name => doc.querySelector(`meta[name="${name}"]`)?.content;
   const cookie = name => doc.cookie.split('; ').find(c => c.startsWith(name + '='))?.slice(name.length + 1);
+  const tpc = (location.protocol === 'https:' ? '__Host-' : '') + 'offrecord_tpc'; // no sister host can set it
   const post = (path, body) => fetch(path, {
     method: 'POST', keepalive: true, credentials: 'same-origin', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body),
   });
@@ -25,7 +26,7 @@
       if (e.data.world === 'allowed' || e.data.world === 'blocked') {
         // A frame of another site's page is kept apart with its cookies, and has others than a page of our own.
         const kind = parent !== window ? 'samesite=none; partitioned; secure' : 'samesite=lax' + (location.protocol === 'https:' ? '; secure' : '');
-        doc.cookie = `offrecord_tpc=${e.data.world}; path=/; max-age=2592000; ${kind}`;
+        doc.cookie = `${tpc}=${e.data.world}; path=/; max-age=2592000; ${kind}`;
         doc.dispatchEvent(new Event('offrecord:cookies'));
       }
       done();
@@ -36,7 +37,7 @@
   }
 
   const root = doc.getElementById('panel-root'), plain = doc.body.dataset.page !== 'panel' || !root;
-  if (plain || !cookie('offrecord_tpc')) probe(); // else when the panel stands: the answer may be old, but there is one
+  if (plain || !cookie(tpc)) probe(); // else when the panel stands: the answer may be old, but there is one
   if (plain) return;
 
   // The program. data-program is loading, running, ended or refused.
@@ -119,7 +120,7 @@
     const now = performance.now();
     if (flying?.action === action && now - flying.at < (flying.done ? doubleClick : patience)) { e.preventDefault(); return; }
     const f = {action, id: crypto.randomUUID(), at: now};
-    const popup = f.popup = !served.includes(action) && (configured === 'popup' || configured !== 'iframe' && cookie('offrecord_tpc') === 'blocked');
+    const popup = f.popup = !served.includes(action) && (configured === 'popup' || configured !== 'iframe' && cookie(tpc) === 'blocked');
     field(form, 'id', f.id);
     field(form, 'transport', popup ? 'popup' : 'iframe');
     lastPress = now;

@@ -47,7 +47,7 @@
     } catch (error) {
       say('bad', 'Session', error instanceof TypeError ? lost : error.message);
     }
-    const blocked = /(^|; )offrecord_tpc=blocked/.test(doc.cookie), transport = route?.session?.transport, served = route?.actions.includes('pause');
+    const blocked = doc.cookie.split('; ').includes((location.protocol === 'https:' ? '__Host-' : '') + 'offrecord_tpc=blocked'), transport = route?.session?.transport, served = route?.actions.includes('pause');
     const window_ = transport === 'popup' || transport === 'auto' && blocked;
     if (route && !byCookie) {
       say('aside', 'Cookies', 'Not needed: the server asks the platform.');
