@@ -11,12 +11,14 @@ import (
 	"strings"
 
 	"offrecord/web/audit"
+	"offrecord/web/config"
 	"offrecord/web/secret"
+	"offrecord/web/server"
 )
 
 type auditCommands struct {
 	Verify auditVerify `cmd:"" help:"Check that no record was changed, added, removed or cut off; names the first bad one. Reads only, beside a running server too."`
-	Export auditExport `cmd:"" help:"Write the log as JSON Lines with its checkpoints and public keys, to be verified anywhere."`
+	Export auditExport `cmd:"" help:"Write the log as JSON Lines with its checkpoints and public keys, to be verified anywhere. With --config the log says that it was exported, if it can be written."`
 	Key    auditKey    `cmd:"" help:"Print the log's public key, for who verifies what it signed."`
 }
 
@@ -221,6 +223,13 @@ func (x auditExport) run(ctx context.Context, out, complaints io.Writer) int {
 		defer f.Close()
 		to = f
 	}
+	// Who exports takes away what people did, so it is written down. A log that can't be written is exported all the same: it may
+	// be what somebody looks into.
+	if x.Config != "" && key != "" {
+		if err := noteExport(ctx, x.Config); err != nil {
+			fmt.Fprintf(complaints, "note: that the log was exported couldn't be written into it: %s\n", printable(err.Error()))
+		}
+	}
 	buffered := bufio.NewWriter(to)
 	err := r.Export(ctx, buffered)
 	if err == nil {
@@ -234,6 +243,14 @@ func (x auditExport) run(ctx context.Context, out, complaints io.Writer) int {
 		return finding
 	}
 	return good
+}
+
+func noteExport(ctx context.Context, file string) error {
+	c, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	return server.Note(ctx, c, audit.Record{Kind: audit.AuditRead, By: operator(), Role: audit.Admin, Client: audit.Server, Detail: audit.NewText("the log was exported")})
 }
 
 func (k auditKey) run(_ context.Context, out, complaints io.Writer) int {

@@ -337,7 +337,7 @@ func (g recordingsGet) run(ctx context.Context, out, complaints io.Writer) int {
 		to, err := a.get(ctx, name, g.Output, out, complaints)
 		if err != nil {
 			failed(complaints, err)
-			if status = finding; ctx.Err() != nil || errors.Is(err, recordings.ErrDenied) {
+			if status = finding; ctx.Err() != nil || errors.Is(err, recordings.ErrDenied) || errors.Is(err, errReadUnnoted) {
 				break
 			}
 			continue
@@ -393,6 +393,9 @@ func (a *archive) get(ctx context.Context, name, folder string, out, complaints 
 	final := filepath.Join(folder, base)
 	if _, err := os.Lstat(final); folder != "-" && err == nil {
 		return "", fmt.Errorf("%s is there already and isn't overwritten", final)
+	}
+	if err := a.reads(ctx, victim{name: name}, "a recording"); err != nil {
+		return "", err
 	}
 	d, err := a.Open(ctx, name)
 	if err != nil {
@@ -597,16 +600,39 @@ func judge(ctx context.Context, v victim, said recordings.Deletion, err error, g
 	return end, nil
 }
 
-// note is the record of a deletion by who runs the command, without what became of it.
-func (a *archive) note(v victim, reason, run string) audit.Record {
-	who, where := "unknown", "unknown"
-	if u, err := user.Current(); err == nil {
-		who = u.Username
+// errReadUnnoted means that the log, which there is, couldn't be told who is about to read.
+var errReadUnnoted = errors.New("it couldn't be written down, so it isn't read")
+
+// reads writes down that somebody reads what may hold a card number, before it is read. Without a store there is no log for
+// this, as there is none for anything else.
+func (a *archive) reads(ctx context.Context, v victim, what string) error {
+	if a.config.StoreFile == "" {
+		return nil
 	}
+	r := a.note(v, "", uuid.NewString())
+	r.Kind, r.Detail = audit.AuditRead, audit.NewText("read: "+what)
+	if err := server.Note(ctx, a.config, r); err != nil {
+		return fmt.Errorf("%s: %w: %w", what, errReadUnnoted, err)
+	}
+	return nil
+}
+
+// operator is who runs the command, and on which machine.
+func operator() audit.ID {
+	where := "unknown"
 	if host, err := os.Hostname(); err == nil {
 		where = host
 	}
-	r := audit.Record{Kind: audit.Deletion, By: audit.NewID(who + "@" + where), Role: audit.Admin, Client: audit.Server, Platform: audit.NewText(a.platform.Name),
+	who := "unknown"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	return audit.NewID(who + "@" + where)
+}
+
+// note is the record of a deletion by who runs the command, without what became of it.
+func (a *archive) note(v victim, reason, run string) audit.Record {
+	r := audit.Record{Kind: audit.Deletion, By: operator(), Role: audit.Admin, Client: audit.Server, Platform: audit.NewText(a.platform.Name),
 		Agent: audit.NewID(v.agent), Call: audit.NewID(v.name), Reason: audit.NewText(reason), Request: audit.NewText(run)}
 	for _, known := range a.config.Agents {
 		if p, ok := a.config.Platform(known.Platform); ok && v.agent != "" && known.AgentID == v.agent && p.Tenant == a.platform.Tenant {

@@ -216,17 +216,55 @@ func TestRecordingsAreFetched(t *testing.T) {
 	if status, _, complaints := call(t, "", "recordings", "get", "--config", file, "--output", dir, "S20261120/.."); status != 1 || !strings.Contains(complaints, "is no name for a file") {
 		t.Errorf("%d, %s", status, complaints)
 	}
+	// Who fetched what is in the log: also what isn't there, and nothing of what wasn't asked for.
+	var want []string
+	for _, n := range []int{0, 9, 2, 1, 1} {
+		want = append(want, fmt.Sprintf("S20261120/R%d.wav", n))
+	}
+	if got := writtenOf(t, file, audit.AuditRead); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("the log has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// What can't be written down isn't read.
+func TestNothingIsReadUnwritten(t *testing.T) {
+	_, at := newShelf(t)
+	file, dir := desk(t, at, withLog), t.TempDir()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "log.db"), bytes.Repeat([]byte("no database "), 100), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"recordings", "get", "--config", file, "--output", dir, "S20261120/R0.wav", "S20261120/R1.wav"},
+		{"transcripts", "show", "--config", file, "int-1"},
+		{"transcripts", "scan", "--config", file},
+	} {
+		if status, out, complaints := call(t, "", args...); status != 1 || out != "" || strings.Count(complaints, "it couldn't be written down, so it isn't read") != 1 {
+			t.Errorf("%s %s: %d, %s%s", args[0], args[1], status, out, complaints)
+		}
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
+		t.Errorf("%v, %v", names, err)
+	}
+	// Where no log is kept, of anything, there is nothing to write.
+	if status, _, complaints := call(t, "", "recordings", "get", "--config", desk(t, at, ""), "--output", dir, "S20261120/R0.wav"); status != 0 {
+		t.Errorf("%d, %s", status, complaints)
+	}
 }
 
 // written is what the log has of deletions, oldest first: what, of whom, and what came of it.
 func written(t *testing.T, config string) []string {
+	t.Helper()
+	return writtenOf(t, config, audit.Deletion)
+}
+
+func writtenOf(t *testing.T, config string, kind audit.Kind) []string {
 	t.Helper()
 	r, err := audit.OpenReader(filepath.Join(filepath.Dir(config), "log.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	page, err := r.Query(context.Background(), audit.Filter{Kind: audit.Deletion, Limit: 100})
+	page, err := r.Query(context.Background(), audit.Filter{Kind: kind, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

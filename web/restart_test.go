@@ -265,6 +265,9 @@ func TestARestartForgetsNothing(t *testing.T) {
 	if status, said := tool("verify", "--export", export, "--key", filepath.Join(dir, "log.key")); status != 0 {
 		t.Fatalf("verifying the export: %d %s", status, said)
 	}
+	if text, err := os.ReadFile(export); err != nil || !strings.Contains(string(text), "the log was exported") {
+		t.Errorf("the export doesn't say that it was made: %v", err)
+	}
 	for _, name := range []string{"log.db", "log.key", "log.spool", "checkpoints"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)

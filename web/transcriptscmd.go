@@ -71,6 +71,9 @@ func (s transcriptsShow) run(ctx context.Context, out, complaints io.Writer) int
 		return usage
 	}
 	defer a.Close()
+	if err := a.reads(ctx, victim{name: s.GUID}, "a transcript"); err != nil {
+		return failed(complaints, err)
+	}
 	t, err := a.Transcript(ctx, s.GUID)
 	if err != nil {
 		return failed(complaints, err)
@@ -204,6 +207,9 @@ func (s transcriptsScan) ask(ctx context.Context, in io.Reader, out, complaints 
 		return usage
 	}
 	defer a.Close()
+	if err := a.reads(ctx, victim{}, "transcripts, in search of card numbers"); err != nil {
+		return failed(complaints, err)
+	}
 	status, sure, lines := good, []string(nil), []foundLine(nil)
 	scanned, withNumbers, err := a.scan(ctx, q, complaints, func(t recordings.Transcript, numbers []recordings.CardNumber) {
 		certain := false

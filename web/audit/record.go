@@ -36,7 +36,7 @@ const (
 	LinkChanged    Kind = "link_changed" // a signed link was made or revoked
 	Deletion       Kind = "deletion"
 	GuardPassed    Kind = "guard_passed" // an agent opened guarded fields although the recording wasn't known to be paused
-	AuditRead      Kind = "audit_read"   // somebody read or exported the log
+	AuditRead      Kind = "audit_read"   // somebody read or exported the log, or read what it is about: a recording, a chat
 	Alert          Kind = "alert"
 	AlertAcked     Kind = "alert_acknowledged"
 	LogStarted     Kind = "log_started"  // by the log itself
