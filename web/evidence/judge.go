@@ -153,7 +153,7 @@ func judge(t *silence.Tape, p placed, a Alignment) Finding {
 			}
 			if in > 0 {
 				music = music || s.Kind == silence.Music
-				if !leak && in >= covering && int(h.Mean) > int(t.Channels[c].Speech)-12 && t.Channels[c].Speech != 0 {
+				if !leak && in >= covering && int(h.Mean) > int(t.Channels[c].Speech)-hiding(h.Kind) && t.Channels[c].Speech != 0 {
 					cover = &s
 				}
 			}
@@ -204,6 +204,15 @@ func judge(t *silence.Tape, p placed, a Alignment) Finding {
 		f.Reason = silentReason(f)
 	}
 	return f
+}
+
+// hiding is how far below a tape's speech a sound that isn't a leak has to be, in half decibels, or it could hide some: beneath
+// a noise as loud as itself speech is no more than 3 dB, which a noise's own swing may be; in a tone it shows 11 dB below.
+func hiding(k silence.Kind) int {
+	if k == silence.Noise {
+		return 20
+	}
+	return 12
 }
 
 // beside is what of a sound isn't next to music, whose beginning and end can't be told exactly.
@@ -310,6 +319,8 @@ func ground(g Ground) string {
 		return "a steady noise of " + decibel(g.Floor)
 	case silence.Line:
 		return "the line's noise of " + decibel(g.Floor)
+	case silence.Melody:
+		return "music of " + decibel(g.Floor)
 	case silence.Hum:
 		return fmt.Sprintf("a tone of %.0f Hz and %s", g.Hertz, decibel(g.Floor))
 	}

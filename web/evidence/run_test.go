@@ -28,9 +28,9 @@ type shelf struct {
 	mu      sync.Mutex
 	files   []Recording
 	scenes  map[string]truth.Scene
-	change  func([]byte) []byte // what became of the files; nil: nothing
-	gone    map[string]bool     // listed, and not there
-	broken  map[string]error    // on opening
+	change  map[string]func([]byte) []byte // what became of the files
+	gone    map[string]bool                // listed, and not there
+	broken  map[string]error               // on opening
 	listErr error
 	asked   int
 	hold    chan struct{} // opening waits for it
@@ -77,11 +77,12 @@ func (s *shelf) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 		return nil, ErrGone
 	}
 	file := s.scenes[name].Reader(nil)
-	if s.change == nil {
+	change := s.change[name]
+	if change == nil {
 		return io.NopCloser(file), nil
 	}
 	whole, err := io.ReadAll(file)
-	return io.NopCloser(bytes.NewReader(s.change(whole))), err
+	return io.NopCloser(bytes.NewReader(change(whole))), err
 }
 
 func (s *shelf) Delete(_ context.Context, name string) error {

@@ -42,7 +42,7 @@ type call struct {
 	shift    time.Duration // the true one
 }
 
-var fillNames = map[truth.Fill]string{truth.Digital: "digital", truth.Comfort: "comfort noise", truth.Line: "line noise", truth.Beeps: "beeps", truth.Music: "music", truth.None: "no effect"}
+var fillNames = map[truth.Fill]string{truth.Digital: "digital", truth.Comfort: "comfort noise", truth.Line: "line noise", truth.Beeps: "beeps", truth.Music: "music", truth.None: "no effect", truth.Hold: "hold tone"}
 
 // leakLengths are those that are tried, in milliseconds.
 var leakLengths = []int{50, 100, 150, 200, 300, 500, 1000, 2000}

@@ -16,6 +16,7 @@ const (
 	Comfort  GroundKind = "noise"           // a steady noise that isn't the line's
 	Line     GroundKind = "line_noise"      // the same noise as between the words elsewhere on the tape
 	Hum      GroundKind = "tone"            // a steady tone
+	Melody   GroundKind = "music"           // told from a noise only where speech could hide beneath it
 	Unsteady GroundKind = "unsteady"        // nothing steady lies beneath
 )
 
@@ -82,6 +83,9 @@ func (t *Tape) Ground(r *Region, c, a, b int) Ground {
 	g.On, g.Off = saturate(g.Floor, onset), saturate(g.Floor, offset)
 	speech := t.Channels[c].Speech
 	g.Masked = speech != 0 && int(g.On) > int(speech)-masking
+	if a < b && g.Masked && g.Kind != Hum && r.Channels[c].mostly(Music, a, b) {
+		g.Kind = Melody
+	}
 	return g
 }
 
@@ -201,6 +205,17 @@ func (c *Close) named() []name {
 	c.tones(mark)
 	c.touches(mark)
 	return all
+}
+
+// mostly reports whether more than half of the frames from a to b are of a kind.
+func (c *Close) mostly(k Kind, a, b int) bool {
+	of := 0
+	for _, n := range c.named()[a:b] {
+		if n.kind == k {
+			of++
+		}
+	}
+	return 2*of > b-a
 }
 
 // join makes one of sounds of one kind that follow closely.
