@@ -233,7 +233,7 @@ func TestEvidencePages(t *testing.T) {
 	}
 	body := found(t, h, desk)
 	page := show("/evidence")
-	for _, want := range []string{"Screen recordings: not checked", `data-verdict="audible"`, `data-verdict="silent"`, "bill@acme.example", "no recordings API", "1 audible, 1 silent", `aria-current="page"`, "/api/v1/evidence/report?", `/evidence/` + body.Items[0].ID} {
+	for _, want := range []string{"Screen recordings: not checked", `data-verdict="audible"`, `data-verdict="silent"`, "bill@acme.example", "no recordings API", " Audible,</span>", " Silent,</span>", `aria-current="page"`, "/api/v1/evidence/report?", `/evidence/` + body.Items[0].ID} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
 		}

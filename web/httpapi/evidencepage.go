@@ -167,11 +167,6 @@ func (a *API) calendar(r *request, c evidence.Choice) (cal site.EvidenceCalendar
 		if counts := byDay[day.Format(time.DateOnly)]; len(counts) > 0 {
 			d.Counts = evidenceCounts(counts, false)
 			d.Address = "/evidence?" + url.Values{"from": {day.Format(time.DateOnly)}, "to": {day.Format(time.DateOnly)}}.Encode()
-			said := []string{day.Format("2 January 2006")}
-			for _, n := range d.Counts {
-				said = append(said, fmt.Sprintf("%d %s", n.N, strings.ToLower(n.Title)))
-			}
-			d.Said = strings.Join(said, ", ")
 		}
 		week[at] = d
 		if at++; at == 7 {

@@ -36,7 +36,6 @@ type EvidenceCalendar struct {
 type EvidenceDay struct {
 	Day     int
 	Address string // empty where there is nothing
-	Said    string // all of it, for a screen reader
 	Counts  []EvidenceCount
 	Chosen  bool
 }

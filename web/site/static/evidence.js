@@ -1,7 +1,13 @@
 // What a call's page does besides the browser's own player: where it plays is shown in the pictures, and a press in one of them,
-// or on a time in a table, plays from there. What leaks is silenced by the server, not here.
+// or on a time in a table, plays from there. Pictures that are wider than the screen are turned to what they are about. What leaks
+// is silenced by the server, not here.
 (() => {
   'use strict';
+  for (const wave of document.querySelectorAll('.wave')) {
+    const box = wave.querySelector('.band.leak, .band.pause, .band.other')?.getBoundingClientRect();
+    if (box) wave.scrollLeft += box.left + box.width / 2 - wave.getBoundingClientRect().left - wave.clientWidth / 2;
+  }
+
   const audio = document.querySelector('audio');
   const pictures = [...document.querySelectorAll('.wave svg')].map((svg) => ({
     svg, cursor: svg.querySelector('.cursor'), from: +svg.dataset.from, seconds: +svg.dataset.seconds, width: svg.viewBox.baseVal.width,
