@@ -5,15 +5,11 @@ package main
 import (
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/hack-pad/safejs"
 
 	"offrecord/app/session"
 )
-
-// warmFor is how long a warming frame may take before it is removed.
-const warmFor = 10 * time.Second
 
 // carrier is a hidden frame that carries one request.
 type carrier struct {
@@ -61,21 +57,19 @@ func (p *page) makeReady() {
 }
 
 // Warm implements session.Browser: the platform's harmless address in a frame, because a preconnect would warm another pool.
+// The frame stays until the next one stands: as long as the page shows something of the platform's, the browser keeps a process
+// for it, and a press needn't wait for one.
 func (p *page) Warm(address string) {
 	c, err := p.newCarrier("Keeps the way to the platform open")
 	if err != nil {
 		return
 	}
+	_, _ = c.frame.Call("setAttribute", "data-warm", "")
 	c.get(address)
-	var off func()
-	var timer *time.Timer
-	remove := func() {
-		timer.Stop()
-		off()
-		_, _ = c.frame.Call("remove")
+	if p.warm != nil {
+		_, _ = p.warm.frame.Call("remove")
 	}
-	timer = time.AfterFunc(warmFor, func() { remove() })
-	off = c.onLoad(func() { remove() })
+	p.warm = c
 }
 
 // newCarrier attaches an empty frame.

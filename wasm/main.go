@@ -80,7 +80,7 @@ func atMost(d time.Duration, done <-chan struct{}) {
 type page struct {
 	window, document, transport safejs.Value
 	channel                     safejs.Value
-	ready                       *carrier // for the next press; may be nil
+	ready, warm                 *carrier // for the next press, and what keeps its way open; may be nil
 	frames                      int      // made so far
 }
 
