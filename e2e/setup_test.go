@@ -165,4 +165,21 @@ func TestHelper(t *testing.T) {
 	if !o.recording() {
 		t.Error("the tape is silent")
 	}
+	helper.Open("about:blank")
+
+	// One that may open nothing finds it out once, and then isn't asked any more: who has the person's own event is told so.
+	shy := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	helper = shy.Tab(t)
+	o.logIn(t, helper, o.d)
+	helper.Open(o.url + "/helper")
+	tab = shy.Tab(t)
+	frame = o.open(t, tab, "/checkout")
+	frame.Wait(`html[data-helper]`)
+	if got := browser.Eval[string](tab, `offrecord('pause').then(r => r.outcome, e => e.code)`); got != "failed" {
+		t.Errorf("by a helper that may open nothing the pause is %s", got)
+	}
+	frame.Wait(`html:not([data-helper])`)
+	if !strings.Contains(helper.Text(".verdict"), "blocked") {
+		t.Errorf("the helper says %s", helper.Text(".verdict"))
+	}
 }

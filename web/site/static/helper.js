@@ -11,7 +11,7 @@
     verdict.classList.toggle('ready', ready);
   };
   const blocked = 'The browser blocked a window. Allow pop-ups for this page, then try again.';
-  let refused = false;
+  let refused = false, allowed = () => {};
 
   function act({id, action, origin, reason}) {
     const start = performance.now(), name = 'offrecord-helper-' + action, w = open('about:blank', name, features);
@@ -49,11 +49,13 @@
       refused = !w;
       w?.close();
       say(w ? 'Ready' : blocked, !!w);
+      if (w) allowed();
     }, 6000);
   });
 
   (async () => {
     for (;;) {
+      if (refused) await new Promise(go => { allowed = go; }); // a helper that may open nothing takes nothing from who could
       try {
         const answer = await fetch('/helper/next', {method: 'POST', credentials: 'same-origin', cache: 'no-store'});
         if (answer.status === 401) { say('You are signed out. Sign in in the panel, then reload this window.', false); return; }
