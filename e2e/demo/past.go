@@ -34,8 +34,10 @@ func past(ctx context.Context, dir string, calls []archive.Call) error {
 		pause := archive.Interval{From: c.Started.Add(c.Ended.Sub(c.Started) / 3)}
 		pause.To = pause.From.Add(9 * time.Second)
 		switch {
-		case len(c.Silent) == 0 && with == 4:
-			// without effect
+		case with == 4: // without effect
+			if len(c.Silent) > 0 {
+				continue
+			}
 		case len(c.Silent) == 0 || i%2 == 0:
 			continue
 		case with == 8:

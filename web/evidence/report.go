@@ -51,7 +51,7 @@ const reportKind = "offrecord evidence report"
 func method() []string {
 	return []string{
 		"A pause reaches from its effect to its resume's, by the audit log; where an effect's moment isn't known, its bounds are, and what lies between them isn't judged.",
-		fmt.Sprintf("The difference of the two clocks is taken from the tape's own silences and from other recordings of the day, never from more than %s apart; each verdict says how much of it stayed open.", Clocks),
+		fmt.Sprintf("The difference of the two clocks is taken from the tape's own silences and from other recordings of the day, never from more than %.0f s apart; each verdict says how much of it stayed open.", Clocks.Seconds()),
 		"Only what lies in the pause whatever the clocks is judged (\"checked\"). A platform whose pauses all come late by the same time can't be told from one whose clock is behind.",
 		"A sound counts from 10 dB over the floor on, in each channel, for at least 30 ms. The floor is the pause's own: the noise or silence that lies beneath it, and at least what the codec can tell from nothing.",
 		"Steady noise, tones and music aren't speech; where speech could hide beneath them, the pause is not checkable. Everything else counts as something that may have been said; touch tones count as keyed in.",
@@ -333,12 +333,32 @@ func (v Verdict) Sign() string {
 	return "·"
 }
 
+// period is a stretch of time for a person: as days, where it is whole ones.
+func period(from, to time.Time) string {
+	const day = 24 * time.Hour
+	if !from.Truncate(day).Equal(from) || !to.Truncate(day).Equal(to) {
+		return from.Format("2 January 2006, 15:04") + " to " + to.Format("2 January 2006, 15:04 UTC")
+	}
+	last := to.Add(-day)
+	switch {
+	case last.Equal(from):
+		return from.Format("2 January 2006")
+	case from.Year() != last.Year():
+		return from.Format("2 January 2006") + " to " + last.Format("2 January 2006")
+	case from.Month() != last.Month():
+		return from.Format("2 January") + " to " + last.Format("2 January 2006")
+	}
+	return from.Format("2") + " to " + last.Format("2 January 2006")
+}
+
 // words are what a page needs to say things.
 func words() template.FuncMap {
 	return template.FuncMap{
 		"time":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"clock":  func(ms int64) string { return clock(time.Duration(ms) * time.Millisecond) },
 		"millis": func(ms int64) string { return millis(time.Duration(ms) * time.Millisecond) },
+		"period": period,
+		"inc":    func(i int) int { return i + 1 },
 		"all":    Verdicts,
 		"leaks": func(sounds []ViewSound) []ViewSound {
 			return slices.DeleteFunc(slices.Clone(sounds), func(s ViewSound) bool { return !s.Leak })

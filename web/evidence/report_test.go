@@ -98,6 +98,22 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestPeriod(t *testing.T) {
+	for want, span := range map[string][2]string{
+		"20 November 2026":                                       {"2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"},
+		"1 to 30 November 2026":                                  {"2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"},
+		"30 October to 2 November 2026":                          {"2026-10-30T00:00:00Z", "2026-11-03T00:00:00Z"},
+		"31 December 2025 to 1 January 2026":                     {"2025-12-31T00:00:00Z", "2026-01-02T00:00:00Z"},
+		"20 November 2026, 09:30 to 20 November 2026, 10:00 UTC": {"2026-11-20T09:30:00Z", "2026-11-20T10:00:00Z"},
+	} {
+		from, _ := time.Parse(time.RFC3339, span[0])
+		to, _ := time.Parse(time.RFC3339, span[1])
+		if got := period(from, to); got != want {
+			t.Errorf("%q, expected %q", got, want)
+		}
+	}
+}
+
 func FuzzVerifyReport(f *testing.F) {
 	key, err := audit.GenerateKey("test")
 	if err != nil {
