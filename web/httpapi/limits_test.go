@@ -241,6 +241,35 @@ func TestFetchMetadata(t *testing.T) {
 	}
 }
 
+// Every call that changes something is refused where another site's page makes a browser send it, whoever's cookie comes along:
+// before anybody looks whether they may.
+func TestEveryCallIsForOurOwnPages(t *testing.T) {
+	h, _, _, _ := withWays(t, nil)
+	tried := 0
+	for _, email := range []string{"bill@acme.example", "sue@acme.example"} {
+		cookie := h.cookie(email)
+		for _, r := range httpapi.Routes() {
+			if r.Method == http.MethodGet {
+				continue
+			}
+			path := strings.NewReplacer("{id}", id1).Replace(r.Pattern)
+			for name, header := range map[string]map[string]string{
+				"another site": {"Sec-Fetch-Site": "cross-site"}, "a sister host": {"Sec-Fetch-Site": "same-site"}, "another site that says it is ours": {"Sec-Fetch-Site": "cross-site", "Origin": "http://example.com"},
+				"an old browser elsewhere": {"Origin": "https://evil.example"}, "an old browser in a sandbox": {"Origin": "null"}, "a browser that says nothing": {},
+			} {
+				for _, contentType := range []string{"application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"} {
+					tried++
+					w := h.do(ask{method: r.Method, path: path, contentType: contentType, body: "confirmed=yes&action=pause&id=" + id2, cookie: cookie, header: header})
+					if w.Code != 403 || !strings.Contains(w.Body.String(), "came from another site") || len(w.Result().Cookies()) != 0 {
+						t.Errorf("%s %s from %s, with %s's cookie: %d %s", r.Method, r.Pattern, name, email, w.Code, w.Body)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d requests of other sites, all refused", tried)
+}
+
 func TestWhatCrossOriginProtectionLetsPass(t *testing.T) {
 	h := build(t, func(o *httpapi.Options) { o.Secure = true }, nil)
 	cookie := &http.Cookie{Name: "__Host-offrecord", Value: h.login("bill@acme.example")}

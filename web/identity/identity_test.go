@@ -71,6 +71,18 @@ func TestASessionEnds(t *testing.T) {
 	})
 }
 
+// Whoever speaks for a CRM may name any agent, and can't become a supervisor by it.
+func TestInAFrameNobodySupervises(t *testing.T) {
+	sue := identity.Principal{Email: "sue@acme.example", Role: identity.Supervisor, Platform: "acme", AgentID: "sue"}
+	s := identity.NewSessions(identity.NewDirectory([]identity.Principal{sue}))
+	for way, role := range map[identity.Way]identity.Role{identity.ByDemo: identity.Supervisor, identity.ByOIDC: identity.Supervisor, identity.ByEmbed: identity.Agent, identity.ByPopup: identity.Agent} {
+		who, ok := s.Use(s.Begin(identity.SignIn{Email: sue.Email, Way: way}, ""))
+		if want := sue; !ok || who.Role != role || who.Platform != want.Platform || who.AgentID != want.AgentID {
+			t.Errorf("by %s: %+v", way, who)
+		}
+	}
+}
+
 func TestALogInEndsTheSessionItCameWith(t *testing.T) {
 	s := identity.NewSessions(everyone)
 	planted := s.Begin(as(jo), "")

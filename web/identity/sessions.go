@@ -155,7 +155,7 @@ func (s *Sessions) Begin(in SignIn, presented string) string {
 	return token
 }
 
-// Use returns whose session a token is, and counts as a use of it.
+// Use returns whose session a token is, and counts as a use of it. In a frame everybody is an agent and no more.
 func (s *Sessions) Use(token string) (Principal, bool) {
 	if token == "" {
 		return Principal{}, false
@@ -171,6 +171,9 @@ func (s *Sessions) Use(token string) (Principal, bool) {
 	if !known || found.over(now) {
 		s.end(h)
 		return Principal{}, false
+	}
+	if found.Way.Framed() { // begun in another company's page, by its server's word perhaps: an agent is all that is needed there
+		who.Role = Agent
 	}
 	found.usedAt = now
 	if s.db != nil && now.Sub(found.savedUse) >= useEvery {
