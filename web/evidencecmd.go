@@ -74,6 +74,9 @@ func (e evidenceCommand) run(ctx context.Context, out, complaints io.Writer) int
 	if err != nil {
 		return misused(complaints, err)
 	}
+	if _, err := os.Lstat(e.Out); e.Out != "" && err == nil { // said before hours are listened to
+		return failed(complaints, fmt.Errorf("creating the report: %s exists and isn't overwritten", e.Out))
+	}
 	log, ok := source{Store: c.StoreFile}.open(complaints)
 	if !ok {
 		return usage
@@ -223,13 +226,15 @@ func verifyReport(file, key string, out, complaints io.Writer) int {
 		fmt.Fprintln(out, "bad", err)
 		return finding
 	}
-	fmt.Fprintf(out, "good: an evidence report, signed by %s on %s\n", v.Origin, v.Time.UTC().Format("2006-01-02 at 15:04:05 UTC"))
+	signed := fmt.Sprintf("signed by %s on %s", v.Origin, v.Time.UTC().Format("2006-01-02 at 15:04:05 UTC"))
+	if v.Keyless { // whoever forges one signs it, too
+		fmt.Fprintf(out, "not proven: an evidence report that is as it was %s, by a key that it names itself: bring the log's with --key\n", signed)
+		return finding
+	}
+	fmt.Fprintf(out, "good: an evidence report, %s\n", signed)
 	if v.Format == "json" {
 		counts, _ := json.Marshal(v.Report.Verdicts)
 		fmt.Fprintf(out, "%s to %s: %s\n", v.Report.From.Format(time.RFC3339), v.Report.To.Format(time.RFC3339), counts)
-	}
-	if v.Keyless {
-		fmt.Fprintln(out, "note: without --key the report shows only that it agrees with itself")
 	}
 	return good
 }
