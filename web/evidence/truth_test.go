@@ -153,7 +153,11 @@ func (w *world) press(c *call, p truth.Pause) {
 func (w *world) listen(t *testing.T) {
 	var all []*hearing
 	for _, c := range w.calls {
-		if err := c.hearing.listen(t.Context(), c.scene.Reader(&c.spoken), nil); err != nil {
+		spoken := &c.spoken
+		if !c.edged() {
+			spoken = nil
+		}
+		if err := c.hearing.listen(t.Context(), c.scene.Reader(spoken), nil); err != nil {
 			t.Errorf("listening: %v", err)
 		}
 		all = append(all, &c.hearing)
@@ -281,10 +285,14 @@ func (w *world) judge(s *score) {
 	}
 }
 
+// edged reports whether the edges of the tape's silences are known: those of zeros, and what is said around them.
+func (c *call) edged() bool {
+	return c.scene.Pauses[0].Fill == truth.Digital && len(c.scene.Leaks) == 0
+}
+
 // edges holds the tape's own silences against the truth: where nobody speaks, or the tape was paused.
 func (w *world) edges(s *score, n int, c *call) {
-	fill := c.scene.Pauses[0].Fill
-	if fill != truth.Digital || len(c.scene.Leaks) > 0 {
+	if !c.edged() {
 		return
 	}
 	for _, p := range c.scene.Pauses {

@@ -51,7 +51,7 @@ type Scene struct {
 	Length   time.Duration
 	Noise    float64 // the line's noise, dBFS
 	Speech   float64 // the voices while they speak, dBFS
-	Pauses   []Pause
+	Pauses   []Pause // in order
 	Leaks    []Leak
 	Streamed bool // the header doesn't know the length
 }
@@ -109,6 +109,7 @@ type player struct {
 	voices []*voice
 	leaks  []burst
 	pauses [][2]int64
+	next   int       // the pause that runs or comes
 	fills  []float64 // the gains of the pauses' levels
 	spoken *Speech
 	power  [2]float64 // of the voices in the frame of 10 ms that is being made
@@ -210,11 +211,13 @@ func (p *player) note(said [2]float64, at int64) {
 	p.power, p.n = [2]float64{}, 0
 }
 
+// pause is the pause in which a frame lies, -1 if it lies in none. They come in order, as the frames do.
 func (p *player) pause(at int64) int {
-	for i, r := range p.pauses {
-		if at >= r[0] && at < r[1] {
-			return i
-		}
+	for p.next < len(p.pauses) && at >= p.pauses[p.next][1] {
+		p.next++
+	}
+	if p.next < len(p.pauses) && at >= p.pauses[p.next][0] {
+		return p.next
 	}
 	return -1
 }
