@@ -114,6 +114,7 @@ func TestEvidence(t *testing.T) {
 	picture(tab, "evidence")
 	axe := newChecker(t)
 	axe.both(t, tab, "/evidence with findings")
+	tab.Prefer("prefers-color-scheme", "light")
 	narrow := func(name string) {
 		t.Helper()
 		tab.Viewport(320, 700)

@@ -4,7 +4,7 @@
 (() => {
   'use strict';
   for (const wave of document.querySelectorAll('.wave')) {
-    const box = wave.querySelector('.band.leak, .band.pause, .band.other')?.getBoundingClientRect();
+    const box = (wave.querySelector('.band.leak') ?? wave.querySelector('.band.pause, .band.other'))?.getBoundingClientRect();
     if (box) wave.scrollLeft += box.left + box.width / 2 - wave.getBoundingClientRect().left - wave.clientWidth / 2;
   }
 
