@@ -111,7 +111,7 @@ var pages = map[string]struct{ path, who string }{
 	"/alerts": {"/alerts", "sam"}, "/evidence": {"/evidence", "sam"}, "/evidence/{id}": {"/evidence/x", "sam"}, "/evidence/{id}/audio": {},
 	"/evidence/{id}/delete": {"/evidence/x/delete", "sam"},
 	"/act":                  {"/act?action=resume&reason=card", "bill"}, "/act/here": {"/act/here?action=resume", "bill"},
-	"/setup": {"/setup", "ann"}, "/helper": {"/helper", "bill"}, "/widget": {"/widget", ""},
+	"/setup": {"/setup", "ann"}, "/setup/sample": {"/setup/sample?guard=confirmed", "ann"}, "/helper": {"/helper", "bill"}, "/widget": {"/widget", ""},
 }
 
 // No page and no state of one has a serious finding of axe-core's, in the light and in the dark. The pages are those of the
@@ -198,6 +198,11 @@ func TestAccessibility(t *testing.T) {
 	tab.Click("button", "Test this browser")
 	tab.Until(`document.querySelector('.verdict').innerText`)
 	c.both(t, tab, "setup, tested")
+
+	tab.Open(o.url + "/widget?origin=" + o.url)
+	tab.Wait(`html[data-program=running]`)
+	browser.Eval[bool](tab, `(document.querySelector('.guard').hidden = document.querySelector('.guard form').hidden = false, true)`)
+	c.both(t, tab, "the widget, with the way past")
 
 	// The widget, and what the loader puts into a page of another company.
 	crm := b.Tab(t)

@@ -27,6 +27,17 @@ const (
 	paymentName = "pay.cardhouse.test"
 )
 
+// everywhere tells a story in each of the browser's worlds, side by side.
+func everywhere(t *testing.T, story func(*testing.T, browser.Cookies)) {
+	t.Parallel()
+	for _, world := range browser.Worlds() {
+		t.Run(world.String(), func(t *testing.T) {
+			t.Parallel()
+			story(t, world)
+		})
+	}
+}
+
 // office is a stage whose desk works in a CRM.
 type office struct {
 	*stage
@@ -89,7 +100,22 @@ func (o *office) open(t *testing.T, tab *browser.Tab, path string) *browser.Tab 
 
 // watchInput notes when something is typed into which field, by the page's clock, before any script of the page.
 const watchInput = `addEventListener('input', e => { (window.typed ||= []).push({At: performance.timeOrigin + e.timeStamp, Field: e.target.id}); }, true);
-addEventListener('focusin', e => { if (e.target.matches?.('[autocomplete^="cc-"]')) (window.entered ||= []).push(performance.timeOrigin + e.timeStamp); }, true);`
+addEventListener('focusin', e => { asked = 0; if (e.target.matches?.('[autocomplete^="cc-"]')) (window.entered ||= []).push(performance.timeOrigin + e.timeStamp); }, true);
+let asked = 0; // what the loader asks for has an id
+const id = crypto.randomUUID;
+crypto.randomUUID = () => (asked++, id.call(crypto));
+addEventListener('focusin', e => { if (e.target.matches?.('[autocomplete^="cc-"]')) (window.atOnce ||= []).push(asked > 0); });`
+
+// holdTimers keeps the patience of what is asked for until impatient is called.
+const holdTimers = `{ const timer = setTimeout; window.late = []; window.setTimeout = (fn, ms, ...args) => ms === 1e4 ? late.push(() => fn(...args)) : timer(fn, ms, ...args); }`
+
+// impatient ends the patience of a promise that the page keeps under a name, and says what it was rejected with.
+func impatient(tab *browser.Tab, promise string) string {
+	return browser.Eval[string](tab, `(late.splice(0).forEach(end => end()), `+promise+`.then(r => r.outcome, error => error instanceof Error && error.message ? error.code : 'no Error'))`)
+}
+
+// pill is what the loader's own button says, be it shown or not.
+const pill = `document.querySelector('offrecord-panel').shadowRoot.querySelector('button').textContent`
 
 type typed struct {
 	At    float64
@@ -160,6 +186,14 @@ func TestGuard(t *testing.T) {
 			if !browser.Eval[bool](tab, `[...document.querySelectorAll('[autocomplete^="cc-"]')].every(field => field.inert)`) {
 				t.Fatal("a card field is open before anything was paused")
 			}
+			if got := browser.Eval[string](tab, `document.querySelector('offrecord-guard').shadowRoot.querySelector('button').textContent`); got != "Waiting until the recording is paused" {
+				t.Errorf("a shut field says %q", got)
+			}
+			// A field becomes one, as where a framework uses an element again for another; and the page can't open one.
+			if !browser.Eval[bool](tab, `new Promise(done => { note.autocomplete = 'cc-number'; number.inert = false; setTimeout(() => { done(note.inert && number.inert); note.autocomplete = 'off'; }); })`) {
+				t.Error("a field that became a card field is open")
+			}
+			tab.Until(`!document.getElementById('note').inert`)
 			ways := []struct {
 				name  string
 				field string
@@ -204,6 +238,21 @@ func TestGuard(t *testing.T) {
 			if got := browser.Eval[string](tab, `document.getElementById('number').value`); got != "4111111111111111" {
 				t.Errorf("of 16 digits in an open field %q arrived", got)
 			}
+			// Without a panel nobody knows, and another one is asked.
+			click(tab, "#note")
+			tab.Until(`!sessionStorage.getItem('offrecord-panel').includes('field')`)
+			if !browser.Eval[bool](tab, `(window.panel = document.querySelector('offrecord-panel'), panel.remove(), number.inert)`) {
+				t.Error("a field is open, and nobody knows of the recording")
+			}
+			browser.Eval[bool](tab, `(document.querySelector('.beside').append(panel), true)`)
+			tab.Until(`!document.getElementById('number').inert`)
+			browser.Eval[bool](tab, `(document.querySelector('.beside').append(window.second = document.createElement('offrecord-panel')), true)`)
+			tab.Until(`second.shadowRoot.querySelector('button').className === 'paused'`)
+			browser.Eval[bool](tab, `(panel.remove(), true)`)
+			tab.Until(`!document.getElementById('number').inert`)
+			if got := browser.Eval[string](tab, `offrecord('ready').then(r => r.state, e => e.code)`); got != "paused" {
+				t.Errorf("the panel that is left is %s", got)
+			}
 		})
 	}
 }
@@ -226,6 +275,9 @@ func TestFocusPauses(t *testing.T) {
 			tab.Click("textbox", "Card number")
 			o.awaitTape(t, false, "the pause")
 			entered := browser.Eval[float64](tab, `window.entered[0]`)
+			if !browser.Eval[bool](tab, `window.atOnce[0]`) {
+				t.Error("the pause left after the task of the focus")
+			}
 			t.Logf("focus to silent tape: %.0f ms; a fast typist's first digit comes after 100 ms", o.pausedAt(1)-entered)
 
 			// Two fields are one hold.
@@ -264,11 +316,69 @@ func TestFocusPauses(t *testing.T) {
 	}
 }
 
-// What a page does to its own fields, and what becomes of a page, ends no hold that isn't its own.
-func TestHoldsOfPages(t *testing.T) {
+// A page that is quicker than the loader, and one whose panel hears nothing any more.
+func TestEarlyAndDeaf(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, byServer, true)
+	f := newFront(t, o.stage)
+	o.setUp()
 	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+	tab := b.Tab(t)
+	tab.Allow(panelName) // its address, when it is gone
+	tab.Allow(`Failed to load resource: net::ERR_`)
+	tab.Before(holdTimers)
+
+	// What is asked for before the loader is there, and before its panel is, waits for them.
+	loader, widget := f.withhold("/embed/v1.js"), f.withhold("/widget")
+	tab.Go(o.crm + "/checkout?guard&resume-after=200ms")
+	tab.Until(`window.offrecord?.q`) // the CRM has said who works here
+	browser.Eval[bool](tab, `(window.early = offrecord('pause', {reason: 'early', name: 'early'}), true)`)
+	loader()
+	tab.Until(`offrecord.v && document.getElementById('number').inert`)
+	widget()
+	if got := browser.Eval[string](tab, `early.then(r => r.outcome, e => e.code)`); got != "confirmed" {
+		t.Errorf("a pause that was asked for early is %s", got)
+	}
+	o.awaitTape(t, false, "the early pause")
+	frame := tab.Frame(o.url + "/widget")
+	tab.Until(`!document.getElementById('number').inert`)
+
+	// An answer that doesn't come is a timeout, and no claim that nothing was sent.
+	letGo := f.withhold("/api/v1/actions")
+	browser.Eval[bool](tab, `(window.slow = offrecord('pause', {name: 'slow'}), true)`)
+	frame.WaitState("pausing")
+	if got := impatient(tab, "slow"); got != "timeout" {
+		t.Errorf("a pause that nobody answered is %s", got)
+	}
+	letGo()
+	frame.WaitState("paused")
+
+	// An open field stays open under the hands of who is in it when the connection is lost, and shuts when it is left: the call
+	// may be another by then.
+	click(tab, "#number")
+	tab.Until(`document.activeElement.id === 'number'`)
+	frame.Until(`document.querySelectorAll('.attempt.confirmed').length === 3`)
+	f.gone()
+	tab.Until(pill + ` === '? Not known'`)
+	strike(tab, "4111")
+	if got := browser.Eval[string](tab, `document.getElementById('number').value`); got != "4111" {
+		t.Errorf("without a connection, of four digits in an open field %q arrived", got)
+	}
+	click(tab, "#note")
+	tab.Until(`document.getElementById('number').inert`)
+	f.back()
+	tab.Until(`!document.getElementById('number').inert`)
+	if o.recording() {
+		t.Error("the field is open, and the tape runs")
+	}
+}
+
+// What a page does to its own fields, and what becomes of a page, ends no hold that isn't its own.
+func TestHoldsOfPages(t *testing.T) { everywhere(t, holdByPages) }
+
+func holdByPages(t *testing.T, world browser.Cookies) {
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, world)
 	tab := b.Tab(t)
 	const quick = "resume-after=200ms&panel=float"
 
@@ -348,10 +458,11 @@ func TestHoldsOfPages(t *testing.T) {
 }
 
 // A payment company's frame counts by its having the focus, and the guard shuts it as a whole.
-func TestPaymentFrame(t *testing.T) {
-	t.Parallel()
+func TestPaymentFrame(t *testing.T) { everywhere(t, payInAFrame) }
+
+func payInAFrame(t *testing.T, world browser.Cookies) {
 	o := newOffice(t, byServer, true)
-	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	b := browser.Launch(t, o.net, world)
 	tab := b.Tab(t)
 	o.open(t, tab, "/hosted?guard&resume-after=200ms")
 	tab.Frame(o.pay + "/frame").Before(watchInput)
@@ -371,6 +482,11 @@ func TestPaymentFrame(t *testing.T) {
 	o.awaitTape(t, false, "the pause of a focused frame")
 	click(tab, "#note")
 	o.awaitTape(t, true, "the resume after it")
+	// From frame to frame, of which the page hears nothing.
+	clickIn(tab, tab.Frame(o.url+"/widget"), ".hero.live .headline")
+	tab.Until(`document.activeElement.localName === 'offrecord-panel'`)
+	tab.Do(chromedp.MouseClickXY(x, y-50))
+	o.awaitTape(t, false, "the pause of a frame after another")
 }
 
 // Nothing of offrecord's reads what is in a field: whoever asks for a value is found by the script that it asks from.
@@ -406,6 +522,11 @@ func TestValuesAreNeverRead(t *testing.T) {
 	}
 	if n := browser.Eval[int](tab, `window.typed.length`); n < 23 {
 		t.Errorf("only %d digits were typed, so little was watched", n)
+	}
+	// That who reads is found.
+	if n := browser.Eval[int](tab, `(number.value, new FormData(number.form), window.reads.length)
+//# sourceURL=https://x/embed/v1.js`); n < 2 {
+		t.Errorf("of two reads %d were found", n)
 	}
 }
 
@@ -478,6 +599,21 @@ func TestTheInterface(t *testing.T) {
 		t.Errorf("on the next page the pill is at %s", got)
 	}
 
+	// It stays in view in a window that becomes small, and so does the panel that it opens; another button than the first moves nothing.
+	tab.Viewport(320, 480)
+	tab.Until(`(r => r.left >= 0 && r.top >= 0)(document.querySelector('offrecord-panel').getBoundingClientRect())`)
+	browser.Eval[bool](tab, `(document.querySelector('offrecord-panel').shadowRoot.querySelector('button').click(), true)`)
+	tab.Until(`(r => r.left >= 0 && r.top >= 0 && r.height > 300)(document.querySelector('offrecord-panel').getBoundingClientRect())`)
+	browser.Eval[bool](tab, `(document.querySelector('offrecord-panel').shadowRoot.querySelector('button').click(), true)`)
+	at := browser.Eval[string](tab, place)
+	x, y = middle(tab, `document.querySelector('offrecord-panel').shadowRoot.querySelector('button')`)
+	tab.Do(chromedp.MouseEvent(chromedp.MousePressed, x, y, chromedp.ButtonRight, chromedp.ClickCount(1)), chromedp.MouseEvent(chromedp.MouseReleased, x, y, chromedp.ButtonRight, chromedp.ClickCount(1)),
+		chromedp.MouseEvent(chromedp.MouseMoved, x-20, y-20))
+	if got := browser.Eval[string](tab, place); got != at {
+		t.Errorf("a pointer that presses nothing moved the pill from %s to %s", at, got)
+	}
+	tab.Viewport(1024, 768)
+
 	// In its place the panel is as tall as its content, and takes the page's colours. An element that is drawn anew is a new panel.
 	o.open(t, tab, "/checkout")
 	browser.Eval[bool](tab, `(() => {
@@ -511,12 +647,26 @@ func TestTheInterface(t *testing.T) {
 	if bare := browser.Eval[string](tab, `document.body.outerHTML.replace('&amp;plain=', '')`); bare != after {
 		t.Errorf("destroy left the page otherwise:\n%s\nit was\n%s", after, bare)
 	}
+	// A pill of the page's own, and no ear is left: a card field that gets the focus asks for nothing.
+	o.open(t, tab, "/checkout?guard&panel=float")
+	browser.Eval[bool](tab, `offrecord('destroy').then(() => true)`)
+	after = browser.Eval[string](tab, `document.body.outerHTML.replace(/ data-recording="\w*"/, '').replace('<offrecord-panel float=""></offrecord-panel>\n', '')`)
+	pauses, _ := o.asked()
+	click(tab, "#number")
+	tab.Until(`document.activeElement.id === 'number'`)
+	tab.Open(o.crm + "/checkout?guard&panel=float&plain")
+	if bare := browser.Eval[string](tab, `document.body.outerHTML.replace('&amp;plain=', '')`); bare != after {
+		t.Errorf("destroy left the page otherwise:\n%s\nit was\n%s", after, bare)
+	}
 	// And it can come back.
 	o.open(t, tab, "/checkout?guard")
 	browser.Eval[bool](tab, `offrecord('destroy').then(() => true)`)
 	browser.Eval[bool](tab, fmt.Sprintf(include, o.url))
 	if got := browser.Eval[string](tab, `offrecord('ready').then(() => 'ready')`); got != "ready" {
 		t.Errorf("after it came back: %s", got)
+	}
+	if got, _ := o.asked(); got != pauses {
+		t.Errorf("after destroy the page asked for %d pauses", got-pauses)
 	}
 }
 
@@ -528,9 +678,15 @@ func TestSignInByWindow(t *testing.T) {
 			o := newOffice(t, byServer, false)
 			b := browser.Launch(t, o.net, world)
 			tab := b.Tab(t)
+			tab.Before(holdTimers)
 			tab.Open(o.crm + "/checkout")
 			frame := tab.Frame(o.url + "/widget")
 			frame.Until(`document.querySelector('[data-widget=in]') && window.offrecordSignIn`)
+			tab.Until(pill + ` === 'Sign in to offrecord'`)
+			browser.Eval[bool](tab, `(window.asked = offrecord('pause'), true)`)
+			if got := impatient(tab, "asked"); got != "not_signed_in" {
+				t.Errorf("a pause that nobody is signed in for is %s", got)
+			}
 			var window *browser.Tab
 			popup := tab.Popup(func() { clickIn(tab, frame, "[data-widget=in]") })
 			window = popup.Tab()
@@ -551,15 +707,16 @@ func TestSignInByWindow(t *testing.T) {
 }
 
 // A page that may not frame the panel gets nothing of it, nor does a frame beside it.
-func TestHostilePages(t *testing.T) {
-	t.Parallel()
+func TestHostilePages(t *testing.T) { everywhere(t, beHostile) }
+
+func beHostile(t *testing.T, world browser.Cookies) {
 	o := newOffice(t, byServer, true)
 	evil := o.net.Serve(t, "evil.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `<!doctype html><title>evil</title><link rel=icon href="data:,"><script>window.got = []; addEventListener('message', e => got.push(e.data));</script>
 <script src="%s/embed/v1.js" data-pause-on="input"></script><offrecord-panel></offrecord-panel><input id=number>
 <iframe id=raw src="%[1]s/widget?origin=%[2]s"></iframe>`, o.url, o.crm)
 	})).URL
-	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
+	b := browser.Launch(t, o.net, world)
 	tab := b.Tab(t)
 	tab.Allow(`frame-ancestors|Framing|frame because`)
 	o.open(t, tab, "/checkout?guard&resume-after=200ms") // the agent is signed in, in this browser

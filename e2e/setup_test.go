@@ -25,7 +25,9 @@ func (o *office) openSetup(t *testing.T, tab *browser.Tab) {
 
 // bookmarks are the bookmarks that act, by name, as they stand in the page.
 func bookmarks(tab *browser.Tab) map[string]string {
-	return browser.Eval[map[string]string](tab, `Object.fromEntries([...document.querySelectorAll('[data-mark]')].map(a => [a.innerText, decodeURI(a.href)]))`)
+	tab.Click("button", "Let it act at once")
+	tab.Until(`document.querySelector('[data-mark]').href.includes('bookmark%23')`)
+	return browser.Eval[map[string]string](tab, `Object.fromEntries([...document.querySelectorAll('[data-mark]')].map(a => [a.innerText, decodeURIComponent(a.href)]))`)
 }
 
 // press runs a bookmark in a page, as its click does: with a person's event, and past the page's policy.
@@ -51,11 +53,15 @@ func TestSetup(t *testing.T) {
 			tab.Click("button", "Test this browser")
 			tab.Until(`document.querySelector('.verdict').innerText === 'Ready'`)
 
-			// A link, made, shown, and revoked.
+			// A link, made, shown, and revoked; the bookmark's own one, too.
+			tab.Click("button", "Let it act at once")
+			tab.Wait(`button[aria-label="Revoke the link Bookmark"]`)
 			tab.Click("button", "Make a link")
-			tab.Until(`document.querySelectorAll('.links li').length === 1`)
+			tab.Until(`document.querySelectorAll('.links li').length === 2`)
 			tab.Click("button", "Revoke the link Card")
-			tab.Until(`document.querySelectorAll('.links li').length === 0`)
+			tab.Until(`document.querySelectorAll('.links li').length === 1`)
+			tab.Click("button", "Revoke the link Bookmark")
+			tab.Until(`document.querySelectorAll('.links li').length === 0 && !document.querySelector('[data-mark]').href.includes('%23')`)
 
 			// What isn't right is named.
 			o.stop(t)
@@ -68,10 +74,11 @@ func TestSetup(t *testing.T) {
 
 // A bookmark on the platform's own page reads the answer there; on any other page it opens the window of a link; on a page of a
 // strict policy it works all the same. It carries no token.
-func TestBookmarks(t *testing.T) {
-	t.Parallel()
+func TestBookmarks(t *testing.T) { everywhere(t, pressBookmarks) }
+
+func pressBookmarks(t *testing.T, world browser.Cookies) {
 	o := newOffice(t, byCookie, true)
-	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	b := browser.Launch(t, o.net, world)
 	setup, workspace := b.Tab(t), b.Tab(t)
 	o.openSetup(t, setup)
 	marks := bookmarks(setup)
@@ -109,16 +116,27 @@ func TestBookmarks(t *testing.T) {
 		}
 	}
 
-	// Elsewhere, under a strict policy: the window of a link, with its button.
+	// Elsewhere, under a strict policy: the window of a link. It pauses; a resume has its button.
 	crm := b.Tab(t)
 	allowPlatformNoise(crm)
 	crm.Open(o.crm + "/checkout?plain")
 	popup = crm.Popup(func() { press(crm, marks["Pause recording"]) })
+	o.awaitTape(t, false, "the pause from the CRM's page")
+	if world == browser.ThirdPartyBlocked {
+		popup.WaitClosed() // it became the platform's
+	} else {
+		popup.Tab().Until(`document.querySelector('main').dataset.settled === 'sent'`)
+		popup.Close()
+		popup.WaitClosed()
+	}
+	popup = crm.Popup(func() { press(crm, marks["Resume recording"]) })
 	window = popup.Tab()
 	window.Wait(`form[data-act]`)
-	if !o.recording() {
-		t.Error("an address paused by itself")
+	if o.recording() {
+		t.Error("an address resumed by itself")
 	}
+	window.Click("button", "Resume recording")
+	o.awaitTape(t, true, "the resume from the CRM's page")
 
 	// On a page that lies about being the platform's there is nothing to be had.
 	crm = b.Tab(t)
@@ -138,10 +156,60 @@ func TestBookmarks(t *testing.T) {
 	}
 }
 
+// Where the server asks the platform, a bookmark's window acts, and closes when it is so.
+func TestABookmarkThatIsConfirmed(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, byServer, true)
+	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	setup, crm := b.Tab(t), b.Tab(t)
+	o.openSetup(t, setup)
+	marks := bookmarks(setup)
+	crm.Open(o.crm + "/checkout?plain")
+	popup := crm.Popup(func() { press(crm, marks["Pause recording"]) })
+	popup.WaitClosed()
+	if o.recording() {
+		t.Error("the tape runs")
+	}
+}
+
+// Who runs the CRM sees the script that is chosen at work, and needs no recording for it.
+func TestTheScriptOnASamplePage(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, byServer, false)
+	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked)
+	tab := b.Tab(t)
+	tab.Viewport(1024, 900)
+	o.enterAs(t, tab, "ann@acme.example")
+	tab.Open(o.url + "/setup")
+	browser.Eval[bool](tab, `(document.querySelector('.sample').scrollIntoView(), true)`)
+	const panel, number = `document.querySelector('.sample').contentDocument?.querySelector('offrecord-panel')`, `document.querySelector('.sample').contentDocument?.querySelector('[autocomplete=cc-number]')`
+	tab.Until(panel + `?.shadowRoot?.querySelector('iframe')?.contentDocument?.documentElement.dataset.program === 'running'`)
+	if browser.Eval[bool](tab, number+`.inert`) {
+		t.Error("the field is shut, and no guard was chosen")
+	}
+	tab.Click("checkbox", "Keep card fields shut until the recording is paused")
+	tab.Click("checkbox", "As a pill that can be moved")
+	tab.Until(number + `?.inert && ` + panel + `.hasAttribute('float')`)
+	if got := browser.Eval[string](tab, `document.getElementById('snippet').value`); !strings.Contains(got, "data-guard='confirmed'") || !strings.Contains(got, "<offrecord-panel float>") || !strings.Contains(got, "data-platform='bill'") {
+		t.Errorf("the script is %s", got)
+	}
+
+	forget(tab)
+	o.enterAs(t, tab, "sam@acme.example") // who has no platform
+	tab.Open(o.url + "/setup")
+	browser.Eval[bool](tab, `(document.querySelector('.sample').scrollIntoView(), true)`)
+	tab.Until(panel + `?.shadowRoot?.querySelector('iframe')?.contentDocument?.body.innerText.includes('you have no recording of your own here')`)
+	if tab.Has("button", "Test this browser") != 0 {
+		t.Error("who has no recording is asked to test the browser for it")
+	}
+}
+
 // A helper window that may open windows lets triggers pause without a click.
 func TestHelper(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, byCookie, true)
+	f := newFront(t, o.stage)
+	o.setUp()
 	b := browser.Launch(t, o.net, browser.ThirdPartyBlocked, browser.Preference("profile.default_content_setting_values.popups", 1))
 	o.d.signIn(t, b.Tab(t))
 	helper := b.Tab(t)
@@ -165,6 +233,23 @@ func TestHelper(t *testing.T) {
 	if !o.recording() {
 		t.Error("the tape is silent")
 	}
+
+	// A helper whose network went away without a word: the wish is given to nobody, and goes the other way at once, by a window
+	// of the page's own. What comes through to the helper later is late.
+	tab.Allow(`status of 404.*/widget/helper`)
+	letGo := f.withhold("/helper/take")
+	if got := browser.Eval[string](tab, `offrecord('pause').then(r => r.outcome, e => e.code)`); got != "accepted" {
+		t.Errorf("by a helper that can't be heard the pause is %s", got)
+	}
+	letGo()
+	if n := browser.Eval[int](helper, `document.querySelectorAll('.links li').length`); n != 2 || o.recording() {
+		t.Errorf("the helper did %d things, and the tape runs: %v", n, o.recording())
+	}
+	frame.Wait(`html[data-helper]`)
+	if got := browser.Eval[string](tab, `offrecord('resume').then(r => r.outcome, e => e.code)`); got != "accepted" {
+		t.Errorf("by a helper that is heard again the resume is %s", got)
+	}
+	helper.Until(`document.querySelectorAll('.links li').length === 3`)
 	helper.Open("about:blank")
 
 	// One that may open nothing finds it out once, and then isn't asked any more: who has the person's own event is told so.

@@ -17,7 +17,8 @@ func TestSigns(t *testing.T) {
 		"keys": shortcuts,
 		"the window on top, " + browser.ThirdPartyAllowed.String(): func(t *testing.T) { windowOnTop(t, browser.ThirdPartyAllowed) },
 		"the window on top, " + browser.ThirdPartyBlocked.String(): func(t *testing.T) { windowOnTop(t, browser.ThirdPartyBlocked) },
-		"the tab": whatTheTabShows,
+		"the tab":         whatTheTabShows,
+		"a refused press": refusedPress,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // much of it is waiting
@@ -83,6 +84,24 @@ func shortcuts(t *testing.T) {
 	once("wanted again", "P", "KeyP", "Pause")
 }
 
+// refusedPress: a press that the server refuses says so in the panel, although nobody sees the frame that it went into.
+func refusedPress(t *testing.T) {
+	d := &desk{name: "bill"}
+	s := newStage(t, d)
+	f := newFront(t, s)
+	b := browser.Launch(t, s.net, browser.ThirdPartyAllowed)
+	tab := b.Tab(t)
+	tab.Allow(`status of 401`)
+	letGo := f.withhold(".wasm")
+	defer letGo()
+	s.logIn(t, tab, d)
+	tab.Wait(`html[data-program=loading]`)
+	forget(tab)
+	tab.Click("button", "Pause recording")
+	tab.Until(`document.querySelector('#panel-root .notice').textContent === 'Nothing was sent. You are not logged in, or not any more. Log in again.'`)
+	d.only(t, 0, "a refused press")
+}
+
 // windowOnTop shows what the panel shows and presses what the panel presses, a platform's small window included.
 func windowOnTop(t *testing.T, world browser.Cookies) {
 	d := &desk{name: "bill"}
@@ -94,17 +113,18 @@ func windowOnTop(t *testing.T, world browser.Cookies) {
 	s.openPanel(t, tab, d)
 	top := tab.Popup(func() { tab.Click("button", "Keep on top") })
 	small := top.Tab()
-	small.Click("button", "Pause recording")
-	d.only(t, 1, "a press in the window on top")
-	d.await(t, "the pause", func() bool { return !d.sim.Recording(d.agent()) })
-	if got := settled(tab, "Pause"); got != recording.Sent && got != recording.Accepted {
-		t.Errorf("it is shown as %s", got)
-	}
-	small.Until(`document.querySelector('.headline').textContent === 'Pause not confirmed'`)
-	small.Until(`document.title.includes('Pause not confirmed')`)
-	small.Wait(`.primary:not([hidden])`)
-	if got := small.Text(".primary"); got != "Resume recording" {
-		t.Errorf("the next thing to press is %q", got)
+	for i, action := range []string{"Pause", "Resume"} {
+		if got := small.Text(".primary:not([hidden])"); got != action+" recording" {
+			t.Errorf("the next thing to press is %q", got)
+		}
+		small.Click("button", action+" recording")
+		d.only(t, i+1, action+" in the window on top")
+		d.await(t, action, func() bool { return d.sim.Recording(d.agent()) == (i == 1) })
+		if got := settled(tab, action); got != recording.Sent && got != recording.Accepted {
+			t.Errorf("%s is shown as %s", action, got)
+		}
+		small.Until(`document.querySelector('.headline').textContent === '` + action + ` not confirmed'`)
+		small.Until(`document.title.includes('` + action + ` not confirmed')`)
 	}
 	if n := browser.Eval[int](small, `document.querySelectorAll('[role=status], [role=alert], [id]').length`); n != 0 {
 		t.Errorf("%d things would be said twice", n)

@@ -105,9 +105,11 @@ var everyRoute = []asking{
 	{route: "DELETE /api/v1/links/{id}", path: "/api/v1/links/{link}", statuses: "401 204 404 404 204 204"},
 	{route: "GET /api/v1/openapi.json", statuses: forAll},
 
-	{route: "GET /setup", statuses: agents},
+	{route: "GET /setup", statuses: "401 200 200 200 200 200"},
+	{route: "GET /setup/sample", statuses: heads},
 	{route: "GET /helper", statuses: agents},
 	{route: "POST /helper/next", path: "/helper/next?wait=1ms", statuses: "401 204 204 204 403 403"},
+	{route: "POST /helper/take", body: `{"id":"{uuid}"}`, statuses: agents},
 	{route: "GET /act/here", path: "/act/here?action=pause", statuses: "401 200 200 303 401 401"},
 	{route: "GET /widget/helper", statuses: agents},
 	{route: "POST /widget/helper", body: `{"id":"{uuid}","action":"pause","origin":"trigger:x"}`, statuses: "401 404 404 404 403 403"}, // nobody's helper is open

@@ -31,6 +31,9 @@ func (a *API) widgetCookie(token string) *http.Cookie {
 // widgetPage is GET /widget. Who isn't known is shown how to sign in: the page that frames it may do that, too.
 func (a *API) widgetPage(w http.ResponseWriter, r *request) error {
 	page := site.WidgetPage{Origins: strings.Join(a.EmbedOrigins, " ")}
+	if asks := r.URL.Query().Get("origin"); asks == a.home(r) || asks == a.here(r) { // the sample of /setup
+		page.Origins, page.Previewed = asks, true
+	}
 	var platform string
 	if p, known := a.Platforms[r.principal.Platform]; known {
 		if want := r.URL.Query().Get("platform"); want != "" && want != p.Name {
@@ -56,9 +59,12 @@ func shorten(s string) string {
 	return s
 }
 
-// ancestors are the origins that may frame the widget.
-func (a *API) ancestors() string {
-	if len(a.EmbedOrigins) == 0 {
+// ancestors are the origins that may frame the widget; a page of our own sees to itself.
+func (a *API) ancestors(page site.WidgetPage) string {
+	switch {
+	case page.Previewed:
+		return "'self'"
+	case len(a.EmbedOrigins) == 0:
 		return "'none'"
 	}
 	return strings.Join(a.EmbedOrigins, " ")

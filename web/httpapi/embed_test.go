@@ -81,6 +81,37 @@ func TestTheLoaderMayBeLoadedFromAnywhere(t *testing.T) {
 	}
 }
 
+// The sample page of /setup is set by a few choices: what an address says besides is none of its triggers.
+func TestTheSamplePageIsOneOfAFew(t *testing.T) {
+	h := build(t, func(o *httpapi.Options) { o.PublicURL = "https://offrecord.example" }, nil)
+	sue := h.login("sue@acme.example")
+	get := func(path string) (string, string) {
+		w := h.do(ask{method: "GET", path: path, bearer: sue})
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: %d", path, w.Code)
+		}
+		_, script, _ := strings.Cut(w.Body.String(), "<script")
+		script, _, _ = strings.Cut(script, "</script>")
+		return script, w.Header().Get("Content-Security-Policy")
+	}
+	script, policy := get("/setup/sample?guard=accepted&after=2s&platform=acme&float")
+	if !strings.Contains(script, ` data-guard="accepted"`) || !strings.Contains(script, ` data-resume-after="2s"`) || !strings.Contains(script, ` data-platform="acme"`) || !strings.Contains(script, "data-pause-on") {
+		t.Errorf("what was chosen isn't set: %s", script)
+	}
+	if !strings.Contains(policy, "frame-ancestors 'self'") {
+		t.Errorf("the sample's policy: %s", policy)
+	}
+	script, _ = get("/setup/sample?pause-path=*&data-pause-path=*&guard=none&after=1ms&platform=evil&on%22%20data-pause-path=%22*")
+	if want := ` async src="/embed/v1.js" data-platform="">`; script != want {
+		t.Errorf("an address set the triggers: %s", script)
+	}
+	for origin, want := range map[string]string{"https://offrecord.example": "frame-ancestors 'self'", "https://evil.example": "frame-ancestors 'none'"} {
+		if _, policy := get("/widget?origin=" + origin); !strings.Contains(policy, want) {
+			t.Errorf("asked for by %s: %s", origin, policy)
+		}
+	}
+}
+
 func TestSetupHoldsNoSecret(t *testing.T) {
 	h := build(t, func(o *httpapi.Options) { o.PublicURL = "https://offrecord.example" }, nil)
 	for _, who := range []string{"bill@acme.example", "vera@emea.example", "bea@both.example"} {

@@ -239,9 +239,11 @@ func table() []route {
 		{method: del, pattern: "/api/v1/links/{id}", who: signedIn, handle: (*API).revokeLink},
 		{method: get, pattern: "/api/v1/openapi.json", who: anyone, handle: (*API).openAPI},
 
-		{method: get, pattern: "/setup", who: agents, page: true, handle: (*API).setupPage},
+		{method: get, pattern: "/setup", who: watchers, page: true, handle: (*API).setupPage},
+		{method: get, pattern: "/setup/sample", who: supervisors, page: true, handle: (*API).samplePage},
 		{method: get, pattern: "/helper", who: agents, free: true, page: true, handle: (*API).helperPage},
 		{method: post, pattern: "/helper/next", who: agents, free: true, within: time.Minute, handle: (*API).helperNext},
+		{method: post, pattern: "/helper/take", who: agents, free: true, handle: (*API).helperTake},
 		{method: get, pattern: "/widget/helper", who: agents, free: true, handle: (*API).helperOpen},
 		{method: post, pattern: "/widget/helper", who: agents, free: true, handle: (*API).helperAsk},
 		{method: get, pattern: "/act/here", who: anyone, free: true, page: true, handle: (*API).herePage},

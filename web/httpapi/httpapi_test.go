@@ -192,6 +192,7 @@ func (h *house) problem(w *httptest.ResponseRecorder) document {
 const (
 	id1 = "11111111-1111-4111-8111-111111111111"
 	id2 = "22222222-2222-4222-8222-222222222222"
+	id3 = "33333333-3333-4333-8333-333333333333"
 )
 
 func announcement(id, action string) string {

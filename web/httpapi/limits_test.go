@@ -24,7 +24,7 @@ var pauseNeeds = []string{
 	"GET /{$}", "GET /panel", "GET /status", "GET /widget", "GET /embed/{name}", "GET /assets/{name}", "GET /favicon.ico", "GET /probe/", "GET /healthz", "GET /readyz",
 	"POST /native/pause", "POST /native/resume", "POST /native/attest", "POST /native/extend", "GET /native/decline", "POST /native/decline",
 	"GET /act", "POST /act", "POST /act/link", "GET /act/said", "GET /act/here",
-	"GET /widget/session", "GET /widget/helper", "POST /widget/helper", "GET /helper", "POST /helper/next",
+	"GET /widget/session", "GET /widget/helper", "POST /widget/helper", "GET /helper", "POST /helper/next", "POST /helper/take",
 	"GET /api/v1/route", "GET /api/v1/state", "GET /api/v1/events", "POST /api/v1/attempts", "POST /api/v1/attempts/{id}/outcome", "POST /api/v1/actions", "POST /api/v1/calls", "POST /api/v1/pauses/{id}/extend",
 }
 

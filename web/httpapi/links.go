@@ -32,6 +32,11 @@ func (a *API) home(r *request) string {
 	if a.PublicURL != "" {
 		return a.PublicURL
 	}
+	return a.here(r)
+}
+
+// here is the origin that it was found at this time.
+func (a *API) here(r *request) string {
 	scheme := "http"
 	if a.Secure {
 		scheme = "https"

@@ -18,11 +18,15 @@ import (
 // page writes a page of ours. platform is the origin that its session route may reach, if any.
 func (a *API) page(w http.ResponseWriter, status int, platform string, page any) error {
 	ancestors := "'none'"
-	if _, framed := page.(site.StatusPage); framed {
-		ancestors = "'self'" // the panel's page shows it where there are no scripts
-	}
-	if _, framed := page.(site.WidgetPage); framed {
-		ancestors = a.ancestors()
+	switch page := page.(type) {
+	case site.StatusPage: // the panel's page shows it where there are no scripts
+		ancestors = "'self'"
+	case site.MessagePage: // a press in a hidden frame was refused: the page around it, which may be a widget, is to see that
+		ancestors = strings.TrimSpace("'self' " + strings.Join(a.EmbedOrigins, " "))
+	case site.SamplePage: // of /setup
+		ancestors = "'self'"
+	case site.WidgetPage:
+		ancestors = a.ancestors(page)
 	}
 	var body bytes.Buffer
 	if err := a.pages.Write(&body, page); err != nil {

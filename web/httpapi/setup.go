@@ -3,24 +3,27 @@ package httpapi
 import (
 	"encoding/json"
 	"html/template"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"offrecord/app/recording"
-	"offrecord/web/identity"
 	"offrecord/web/site"
 )
 
-// setupPage is GET /setup: what an agent puts into the browser, and an administrator into the CRM's pages. It holds no secret:
-// its script asks for the agent's links.
+// setupPage is GET /setup: what an agent puts into the browser, and an administrator, who needn't be an agent, into the CRM's
+// pages. It holds no secret: its script asks for the agent's links.
 func (a *API) setupPage(w http.ResponseWriter, r *request) error {
 	p, home := a.Platforms[r.principal.Platform], a.home(r)
 	page := site.SetupPage{
 		Agent: r.principal.Email, Platform: p.Name, Kind: p.Kind, Home: home, Nav: a.nav(r, "/setup"),
 		Session: p.Session != nil, Server: p.Ability.Can(recording.Pause),
-		Admin: r.principal.Role == identity.Admin || r.principal.Role.Supervises() && len(a.EmbedOrigins) > 0,
+		Admin: r.principal.Role.Supervises(), Origins: a.EmbedOrigins, Platforms: slices.Sorted(maps.Keys(a.Platforms)),
 	}
-	page.Origins = a.EmbedOrigins
+	if p.Name == "" {
+		return a.page(w, http.StatusOK, "", page)
+	}
 	if page.Session {
 		page.Secret = p.Session.SessionRoute().Method != http.MethodPost
 	}
@@ -34,8 +37,27 @@ func (a *API) setupPage(w http.ResponseWriter, r *request) error {
 	return a.page(w, http.StatusOK, "", page)
 }
 
-// bookmarklet is a bookmark that acts. It carries no token and no signature. On the platform's own page it opens the small
-// window that hands the request over, and makes it there, where its answer can be read; elsewhere the window of a link.
+// samplePage is GET /setup/sample: a page such as a CRM's, with the loader as the administrator is about to set it, for /setup to
+// show. What is set is of a few choices: an address that leads here may not make triggers of its own.
+func (a *API) samplePage(w http.ResponseWriter, r *request) error {
+	var page site.SamplePage
+	query := r.URL.Query()
+	chosen := func(name string, of ...string) string {
+		if given := query.Get(name); slices.Contains(of, given) {
+			return given
+		}
+		return ""
+	}
+	page.Platform = chosen("platform", slices.Collect(maps.Keys(a.Platforms))...)
+	page.Guard = chosen("guard", "confirmed", "accepted", "sent")
+	page.After = chosen("after", "2s", "10s", "30s")
+	page.On, page.Float = page.Guard != "" || query.Has("on"), query.Has("float")
+	return a.page(w, http.StatusOK, "", page)
+}
+
+// bookmarklet is a bookmark that acts. It carries no token. On the platform's own page it opens the small window that hands the
+// request over, and makes it there, where its answer can be read; elsewhere the window of a link. /setup's script makes that one
+// of the agent's own signed links, which pauses without a further press.
 func bookmarklet(home, platform string, action recording.Action) template.URL {
 	code := `(()=>{const h=` + literal(home) + `,o='popup,width=480,height=480';` +
 		`if(location.origin!==` + literal(platform) + `){open(h+'/act?action=` + string(action) + `&reason=bookmark','offrecord-act',o);return}` +

@@ -65,6 +65,7 @@ type AlertItem struct {
 type WidgetPage struct {
 	PanelPage        // empty where nobody is signed in
 	Origins   string // whose pages may frame it, a space between
+	Previewed bool   // it is a page of our own that asks
 	Notice    string
 }
 
@@ -76,8 +77,15 @@ type SetupPage struct {
 	Secret                bool   // the session route's addresses hold the token
 	Admin                 bool
 	Origins               []string // whose pages may frame the widget
+	Platforms             []string // all there are, for an administrator
 	Bookmarks             []Bookmark
 	Nav                   Nav
+}
+
+// SamplePage is a page such as a CRM's, with the loader in it. Its fields are the loader's settings; what is empty isn't set.
+type SamplePage struct {
+	Platform, Guard, After string
+	On, Float              bool // a card field's focus pauses; the panel is a pill
 }
 
 // Bookmark is one to drag to the browser's bar.
@@ -176,6 +184,8 @@ func (p *Pages) Write(w io.Writer, page any) error {
 		name = "panel.html"
 	case SetupPage:
 		name = "setup.html"
+	case SamplePage:
+		name = "sample.html"
 	case HelperPage:
 		name = "helper.html"
 	case HerePage:

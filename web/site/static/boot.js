@@ -180,7 +180,7 @@
     if (!f && !ours()) unheard();
     if (!f || f.done || f.popup) return;
     f.done = true;
-    if (ours()) say('Nothing was sent. Reload this page, and sign in again if it asks for it.');
+    if (ours()) say('Nothing was sent. ' + (ours().querySelector('h1 + p')?.textContent ?? 'Reload this page, and press again.'));
     else report(f, 'sent', 'frame_load');
   });
 

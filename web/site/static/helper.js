@@ -3,8 +3,8 @@
 (() => {
   const doc = document, verdict = doc.querySelector('.verdict'), done = doc.querySelector('.links');
   const features = 'popup,width=480,height=320', patience = 15000;
-  const post = (path, body) => fetch(path, {
-    method: 'POST', keepalive: true, credentials: 'same-origin', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body),
+  const post = (path, body, signal) => fetch(path, {
+    method: 'POST', keepalive: true, signal, credentials: 'same-origin', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body),
   });
   const say = (text, ready) => {
     if (verdict.textContent !== text) verdict.textContent = text;
@@ -13,14 +13,18 @@
   const blocked = 'The browser blocked a window. Allow pop-ups for this page, then try again.';
   let refused = false, allowed = () => {};
 
-  function act({id, action, origin, reason}) {
+  // What is asked for is carried out only if it is still wanted: the network may have brought it late, and by then there is another
+  // way, or a newer wish. The window opens meanwhile.
+  async function act({id, action, origin, reason}) {
     const start = performance.now(), name = 'offrecord-helper-' + action, w = open('about:blank', name, features);
+    refused = !w;
+    const wanted = await post('/helper/take', {id}, AbortSignal.timeout(2000)).then(answer => answer.json()).then(x => x.wanted, () => false);
+    if (!wanted) { w?.close(); return; }
     const report = (outcome, kind) => post(`/api/v1/attempts/${id}/outcome`, {outcome, evidence: {kind, after_ms: Math.round(performance.now() - start)}}).catch(() => {});
     const item = doc.createElement('li');
     item.textContent = `${new Date().toLocaleTimeString()} ${action}${w ? '' : ': the window was blocked'}`;
     done.prepend(item);
     while (done.children.length > 5) done.lastChild.remove();
-    refused = !w;
     if (!w) {
       post('/api/v1/attempts', {id, action, origin, reason, transport: 'popup'}).then(() => report('failed', 'blocked')).catch(() => {});
       say(blocked, false);
@@ -57,7 +61,7 @@
     for (;;) {
       if (refused) await new Promise(go => { allowed = go; }); // a helper that may open nothing takes nothing from who could
       try {
-        const answer = await fetch('/helper/next', {method: 'POST', credentials: 'same-origin', cache: 'no-store'});
+        const answer = await fetch('/helper/next', {method: 'POST', credentials: 'same-origin', cache: 'no-store', signal: AbortSignal.timeout(25000)}); // a dead network says nothing
         if (answer.status === 401) { say('You are signed out. Sign in in the panel, then reload this window.', false); return; }
         if (!answer.ok) throw new Error();
         if (answer.status === 200) act(await answer.json());

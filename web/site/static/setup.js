@@ -74,38 +74,51 @@
   // The links.
   const list = main.querySelector('.links'), notice = main.querySelector('.notice[role=alert]');
   const day = text => new Date(text).toLocaleDateString([], {dateStyle: 'medium'});
-  async function links() {
+  const lives = x => !(Date.parse(x.expires_at) < Date.now() + 864e5);
+  // The bookmark that pauses may hold one of them, and then needs no further press. To open this page makes none: another site's
+  // page can do that.
+  const carried = 'Bookmark', marks = [...main.querySelectorAll('[data-mark]')].map(mark => [mark, mark.href]);
+  function carry(link) {
+    for (const [mark, plain] of marks) {
+      mark.href = link ? plain.replace('/act?action=pause&reason=bookmark', '$&%23' + new URL(link.url).hash.slice(1)) : plain;
+      mark.parentNode.querySelector('[data-copy]').dataset.copy = mark.href;
+    }
+    main.querySelector('.once').hidden = !!link;
+  }
+  async function change(method, id = '', body) {
+    const told = error => { notice.textContent = error instanceof TypeError ? lost : error.message; };
+    notice.textContent = '';
+    if (method) await api('/api/v1/links' + id, method, body).catch(told);
     try {
-      const {items} = await api('/api/v1/links');
+      const {items} = await api('/api/v1/links'), link = items.find(x => x.purpose === carried && lives(x));
+      carry(link);
       list.replaceChildren(...items.map(x => make('li', {},
         make('span', {className: 'name', textContent: x.purpose}),
         make('button', {className: 'button quiet', type: 'button', textContent: 'Copy', ariaLabel: 'Copy the link ' + x.purpose, onclick() { copy(x.url, this); }}),
-        make('button', {className: 'button quiet', type: 'button', textContent: 'Revoke', ariaLabel: 'Revoke the link ' + x.purpose, onclick: () => revoke(x)}),
+        make('button', {className: 'button quiet', type: 'button', textContent: 'Revoke', ariaLabel: 'Revoke the link ' + x.purpose, onclick: () => change('DELETE', '/' + x.id)}),
         make('span', {className: 'small', textContent: (x.uses ? `Used ${x.uses} times, last on ${day(x.used_at)}. ` : 'Never used. ') + `It ends on ${day(x.expires_at)}.`}))));
-    } catch (error) { notice.textContent = error instanceof TypeError ? lost : error.message; }
+    } catch (error) { told(error); }
   }
-  async function revoke(x) {
-    notice.textContent = '';
-    try { await api('/api/v1/links/' + x.id, 'DELETE'); } catch (error) { notice.textContent = error instanceof TypeError ? lost : error.message; }
-    links();
+  if (list) {
+    main.querySelector('form[data-do=link]').addEventListener('submit', e => {
+      e.preventDefault();
+      change('POST', '', {action: 'pause', purpose: e.target.elements.purpose.value});
+    });
+    change();
   }
-  main.querySelector('form[data-do=link]').addEventListener('submit', async e => {
-    e.preventDefault();
-    notice.textContent = '';
-    try { await api('/api/v1/links', 'POST', {action: 'pause', purpose: e.target.elements.purpose.value}); } catch (error) { notice.textContent = error instanceof TypeError ? lost : error.message; }
-    links();
-  });
-  links();
 
-  // The snippet.
-  const snippet = doc.getElementById('snippet');
+  // The snippet, and a sample page with it.
+  const snippet = doc.getElementById('snippet'), sample = main.querySelector('.sample');
   function write() {
-    const value = name => main.querySelector(`.maker [name="${name}"]`), on = name => value(name).checked;
+    const value = name => main.querySelector(`.maker [name="${name}"]`)?.value ?? '', on = name => main.querySelector(`.maker [name="${name}"]`).checked;
     const quoted = text => text.replace(/&/g, '&amp;').replace(/'/g, '&#39;');
-    const lines = [`<script async src='${snippet.dataset.home}/embed/v1.js' data-platform='${quoted(snippet.dataset.platform)}'`];
-    if (on('pause-on') || on('guard')) lines.push(`  data-pause-on='[autocomplete^="cc-"]' data-resume-after='${value('after').value}'`);
-    if (on('guard')) lines.push(`  data-guard='${value('good').value || 'confirmed'}'`);
+    const platform = value('platform'), after = value('after'), guard = on('guard') ? value('good') : '';
+    const lines = [`<script async src='${snippet.dataset.home}/embed/v1.js' data-platform='${quoted(platform)}'`];
+    if (on('on') || guard) lines.push(`  data-pause-on='[autocomplete^="cc-"]' data-resume-after='${after}'`);
+    if (guard) lines.push(`  data-guard='${guard}'`);
     snippet.value = lines.join('\n') + '></script>\n<!-- and where the panel is to be: -->\n<offrecord-panel' + (on('float') ? ' float' : '') + '></offrecord-panel>\n';
+    const shown = '/setup/sample?' + new URLSearchParams({platform, after, guard, ...on('on') && {on: ''}, ...on('float') && {float: ''}});
+    if (sample.getAttribute('src') !== shown) sample.src = shown;
   }
   if (snippet) {
     main.querySelector('.maker').addEventListener('input', write);
@@ -123,6 +136,10 @@
     if (copied) copy(copied.dataset.copy, copied);
     switch (e.target.closest?.('button')?.dataset.do) {
       case 'test': test(); break;
+      case 'once':
+        change('POST', '', {action: 'pause', purpose: carried});
+        main.querySelector('[data-marks]').textContent = 'Now drag “Pause recording” to the bar of bookmarks.';
+        break;
       case 'copy': copy(snippet.value, e.target); break;
       case 'helper': open('/helper', 'offrecord-helper', 'popup,width=420,height=420'); break;
     }

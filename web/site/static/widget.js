@@ -150,8 +150,11 @@
     if (a && (a.settled || a.outcome === 'confirmed')) go(result(a.outcome)); else followed.set(id, go);
   });
 
+  // What the loader's pill says.
+  const words = {recording: '● Recording', pausing: '◌ Pausing…', paused: '❚❚ Paused', resuming: '◌ Resuming…', stopped: '■ Stopped', declined: '■ Declined', idle: 'No call'};
   function status() {
     tell('status', {
+      text: agent ? told?.live && words[told.state] || '? Not known' : 'Sign in to offrecord',
       signed_in: !!agent, program: html.dataset.program ?? '', state: told?.state ?? 'unknown', outcome: told?.outcome ?? '', action: told?.action ?? '',
       confirmed: told?.outcome === 'confirmed', at: told?.at ?? Date.now(), live: told?.live ?? false, ready: told?.ready ?? false, because: told?.because ?? [],
       held: told?.holds?.length ?? 0, window: !helper && told?.window || [], link,
@@ -229,7 +232,7 @@
   const handle = {
     hello({theme}) {
       for (const [property, value] of Object.entries(theme ?? {})) {
-        if (/^[a-z-]{2,12}$/.test(property) && /^(?!.*url)[\w#%.,()\/ -]{1,64}$/i.test(value)) html.style.setProperty('--' + property, value);
+        if (/^[a-z-]{2,12}$/.test(property) && CSS.supports('color', value)) html.style.setProperty('--' + property, value);
       }
       status();
     },

@@ -24,33 +24,31 @@
   const frames = new Map(), waiting = new Map(), watchers = new Set(); // by window; by id
   let lead, status = {};
   const send = (to, type, payload, id = crypto.randomUUID()) => to.postMessage({source: 'offrecord', v: 1, id, type, payload}, origin);
-  const ask = (type, payload) => new Promise((yes, no) => {
+  const ask = (type, payload, patience = 1e4) => new Promise((yes, no) => {
     const id = crypto.randomUUID();
-    const end = settle => value => {
-      clearTimeout(timer);
+    waiting.set(id, [type, payload, yes, no]);
+    setTimeout(() => {
       waiting.delete(id);
-      settle(value);
-    };
-    const timer = setTimeout(end(no), 1e4, status.signed_in === false ? fault('not_signed_in', 'Sign in to offrecord first.')
-      : fault(lead ? 'timeout' : 'unavailable', 'offrecord did not answer. Make sure yourself.'));
-    waiting.set(id, [type, payload, end(yes), end(no)]);
+      no(status.signed_in === false ? fault('not_signed_in', 'Sign in to offrecord first.') : fault(lead ? 'timeout' : 'unavailable', 'offrecord did not answer. Make sure yourself.'));
+    }, patience);
     ensure();
     if (lead) send(lead, type, payload, id);
   });
   on(win, 'message', ({source, origin: from, data}) => {
     const el = frames.get(source);
     if (!el || from !== origin || data?.source !== 'offrecord' || data.v !== 1) return;
-    const {type, payload} = data;
+    const {type, payload} = data, first = !frames.has(lead);
+    if (first) lead = source;
+    if (source === lead && (first || type === 'hello')) waiting.forEach(([type, payload], id) => send(lead, type, payload, id));
     if (type === 'hello') {
       const style = getComputedStyle(el), theme = {};
       for (const name of 'ground sheet ink soft line act on-act focus'.split(' ')) theme[name] = style.getPropertyValue('--offrecord-' + name).trim();
       send(source, type, {theme});
-      if (!frames.has(lead)) lead = source;
-      if (lead === source) waiting.forEach(([type, payload], id) => send(lead, type, payload, id));
     } else if (type === 'size') {
       el.size(payload.height);
     } else if (type === 'answer') {
       const [,, yes, no] = waiting.get(data.id) ?? [,, nothing, nothing], {error, result} = payload;
+      waiting.delete(data.id);
       if (error) no(fault(error.code, error.message)); else yes(result);
     } else if (type === 'open') {
       el.open(true);
@@ -70,7 +68,6 @@
   });
 
   // The element: in its place, or as a pill that can be moved, by hand and by the arrow keys, and remembers where.
-  const words = {recording: '● Recording', pausing: '◌ Pausing…', paused: '❚❚ Paused', resuming: '◌ Resuming…', stopped: '■ Stopped', declined: '■ Declined', idle: 'No call'};
   const join = el => {
     const pill = make('button', {type: 'button', textContent: 'offrecord', ariaExpanded: false}), around = make('div', {ariaLive: 'polite'});
     const frame = make('iframe', {title: 'offrecord: pause the recording', allow: 'autoplay',
@@ -86,10 +83,12 @@ iframe{display:block;width:100%;height:300px;border:0;border-radius:var(--offrec
 button{width:13em;height:44px;border:2px solid #fff;border-radius:22px;background:#38404d;color:#fff;font:600 15px system-ui;box-shadow:0 4px 24px #0006;touch-action:none}
 button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
 .recording{background:#991522}.paused,.stopped,.declined{background:#0a5738}`, around, frame);
-    frames.set(frame.contentWindow, el);
-    el.size = height => move(frame, {height});
-    el.say = ({state, live, signed_in}) => {
-      const text = signed_in ? live && words[state] || '? Not known' : 'Sign in to offrecord';
+    frames.set(el.view = frame.contentWindow, el);
+    el.size = height => {
+      move(frame, {height});
+      el.fit();
+    };
+    el.say = ({state, live, text}) => {
       if (pill.textContent !== text) pill.textContent = text;
       pill.className = live ? state : '';
     };
@@ -100,22 +99,23 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
       y = Math.max(0, Math.min(bottom, innerHeight - height));
       move(el, {right: x, bottom: y});
     };
-    if (el.hasAttribute('float')) place(y === undefined ? 16 : x, y ?? 16);
+    el.fit = () => { if (el.hasAttribute('float')) place(y === undefined ? 16 : x, y ?? 16); };
+    el.fit();
     const put = (right, bottom) => {
       place(right, bottom);
       kept('localStorage', x + ' ' + y);
     };
     el.open = yes => {
       pill.ariaExpanded = el.toggleAttribute('open', yes);
-      if (el.hasAttribute('float')) place(x, y);
+      el.fit();
     };
     pill.onpointerdown = e => {
       from = [e.clientX, e.clientY, x, y];
       pill.setPointerCapture(e.pointerId);
     };
     pill.onpointermove = e => {
-      const [left, top, right, bottom, moved] = from ?? [], by = [left - e.clientX, top - e.clientY];
-      if (moved || Math.hypot(...by) > 4) put(right + by[0], bottom + by[1], from[4] = 1);
+      const [left, top, right, bottom, moved] = from || [], by = [left - e.clientX, top - e.clientY];
+      if (e.buttons && (moved || Math.hypot(...by) > 4)) put(right + by[0], bottom + by[1], from[4] = 1);
     };
     pill.onclick = () => {
       if (!from?.[4]) el.open();
@@ -129,10 +129,16 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     };
   };
   const leave = el => {
-    frames.forEach((x, view) => { if (x === el) frames.delete(view); });
-    if (!frames.has(lead)) lead = 0;
-    el.shadowRoot?.replaceChildren();
+    if (!frames.delete(el.view)) return;
+    draw(el.shadowRoot, '');
     el.removeAttribute('open');
+    el.style.inset = '';
+    if (!el.getAttribute('style')) el.removeAttribute('style');
+    if (frames.has(lead)) return;
+    lead = 0;
+    status = {}; // nobody says what is so now
+    sync();
+    frames.forEach((_, view) => send(view, 'hello', {})); // whoever answers leads
   };
   // A class can't be taken back, so it outlives this script's end, and asks who is there.
   let Panel = customElements.get(tag), ours;
@@ -163,9 +169,9 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
       return new Promise(go => {
         const look = setInterval(() => {
           const after = performance.now() - start;
-          if (w && !w.closed && after < 9e3) return;
+          if (w && !w.closed && after < 8e3) return;
           clearInterval(look);
-          go(ask('window', {id, action, trigger, seen: w ? w.closed ? 'closed' : 'open' : 'blocked', after: Math.round(after)}));
+          go(ask('window', {id, action, trigger, seen: w ? w.closed ? 'closed' : 'open' : 'blocked', after: Math.round(after)}, 1e4 - after));
         }, 50);
       });
     };
@@ -239,15 +245,15 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
   // What no event tells: a focused field that was taken out, focus that moved from frame to frame, a route without events.
   const timer = setInterval(() => {
     if (paths[0]) route();
-    if (holds.size) check();
+    check();
     place();
-  }, 300);
+  }, 100);
 
   // The guard: declared fields are shut until what is known of the pause is good enough.
   const guarded = 'guard' in set && Object.values(kinds).filter(Boolean).join(), shut = new Map(); // an element: its cover
   const levels = ['attested', 'confirmed', 'accepted', 'sent'].slice(0, {accepted: 3, sent: 4}[set.guard] ?? 2);
   // What is under way once more leaves the fields as they are; and so does a lost connection, until the person has left them.
-  const good = () => free = passed || (!status.live ? free && holds.size : status.state === 'pausing' ? free : ['paused', 'stopped', 'declined'].includes(status.state) || status.held && status.action === 'pause' && levels.includes(status.outcome));
+  const good = () => free = passed || (!status.live ? free && (holds.has('field') || holds.has('frame')) : status.state === 'pausing' ? free : ['paused', 'stopped', 'declined'].includes(status.state) || status.held && status.action === 'pause' && levels.includes(status.outcome));
   const sync = () => {
     if (!guarded || !doc.body) return;
     const now = good() ? [] : [...doc.querySelectorAll(guarded)];
@@ -259,10 +265,11 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     });
     if (now[0] && !layer?.isConnected) {
       layer = make('offrecord-guard');
-      draw(layer.attachShadow({mode: 'open'}), `button{position:fixed;z-index:2147482000;overflow:hidden;padding:0 8px;border:2px solid #8a4b00;border-radius:4px;background:#fff6dc;color:#4a2800;font:600 14px system-ui;text-align:left;text-overflow:ellipsis;white-space:nowrap}`);
+      draw(layer.attachShadow({mode: 'open'}), `button{position:fixed;z-index:2147482000;overflow:hidden;padding:0 8px;border:2px solid #8a4b00;border-radius:4px;background:#fff6dc;color:#4a2800;font:600 13px/1.1 system-ui;text-align:left}`);
       doc.body.append(layer);
     }
     for (const el of now) {
+      if (el.inert) continue; // by us, or by the page itself
       el.inert = true;
       if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause'}));
     }
@@ -297,9 +304,10 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     move(cover, {left, top, width, height});
   });
   const seen = new MutationObserver(sync);
+  on(win, 'resize', () => frames.forEach(el => el.fit()));
   if (guarded) {
     on(win, 'scroll resize', () => requestAnimationFrame(place));
-    seen.observe(doc, {childList: true, subtree: true});
+    seen.observe(doc, {childList: true, subtree: true, attributes: true}); // a framework makes another field of an element that it has
   }
 
   const calls = {
