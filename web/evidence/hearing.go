@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"offrecord/web/evidence/silence"
@@ -88,12 +89,22 @@ func conclude(all []*hearing) {
 			h.alignment = align(h.tape, h.placed, common)
 		}
 		h.findings = nil
+		zeros := h.tape != nil && h.zeros()
 		for i := range h.windows {
 			if h.tape == nil {
 				h.findings = append(h.findings, Finding{Verdict: NotCheckable, Reason: fmt.Sprintf("The recording can't be read: %s.", h.err)})
 				continue
 			}
-			h.findings = append(h.findings, judge(h.tape, h.placed[i], h.alignment))
+			h.findings = append(h.findings, judge(h.tape, h.placed[i], h.alignment, zeros))
 		}
 	}
+}
+
+// zeros reports whether one of the pauses is seen to hold nothing at all: then the others do, too.
+func (h *hearing) zeros() bool {
+	return slices.ContainsFunc(h.placed, func(p placed) bool {
+		return p.region != nil && slices.ContainsFunc(p.region.Plateaus(), func(x silence.Plateau) bool {
+			return x.Level == silence.Digital && x.Overlap(p.span(h.alignment.Range, h.tape.Duration)).Length() >= leastChecked
+		})
+	})
 }

@@ -73,8 +73,8 @@ const (
 	covering = 300 * time.Millisecond
 )
 
-// judge says what the tape shows of a window.
-func judge(t *silence.Tape, p placed, a Alignment) Finding {
+// judge says what the tape shows of a window. zeros says that other pauses on the tape hold nothing at all.
+func judge(t *silence.Tape, p placed, a Alignment, zeros bool) Finding {
 	f := Finding{Uncertainty: a.width() / 2, Edges: a.Edges, Verdict: NotCheckable}
 	end := t.Duration
 	// From the latest the pause took effect to the earliest the resume did: what the log claims, with the shift still open.
@@ -125,9 +125,16 @@ func judge(t *silence.Tape, p placed, a Alignment) Finding {
 	var leaks []silence.Span
 	masked, music := false, false
 	var cover *Sound
-	for c := range r.Channels {
-		from, to := int((ground.From-r.From+guard)/silence.Frame), int((ground.To-r.From-guard)/silence.Frame)
-		g := t.Ground(r, c, from, to)
+	from, to := int((ground.From-r.From+guard)/silence.Frame), int((ground.To-r.From-guard)/silence.Frame)
+	grounds := make([]silence.Ground, len(r.Channels))
+	for c := range grounds {
+		grounds[c] = t.Ground(r, c, from, to)
+		zeros = zeros || grounds[c].Kind == silence.Nothing
+	}
+	for c, g := range grounds {
+		if zeros && g.Kind == silence.Unsteady {
+			g = t.Bare(c) // a leak that fills the pause would pass for what lies beneath
+		}
 		f.Grounds = append(f.Grounds, Ground{g.Kind, g.Floor.DBFS(), g.On.DBFS(), round(g.Hertz)})
 		masked = masked || g.Masked
 		all := r.Sounds(c, g)

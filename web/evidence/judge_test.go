@@ -41,6 +41,7 @@ func TestWhatIsSaid(t *testing.T) {
 		{"a word over comfort noise", truth.Comfort, -60, mono, truth.Leak{At: 24 * time.Second, For: 300 * time.Millisecond, Level: -45}, nil, Audible, "dB over the floor"},
 		{"keys", truth.Digital, 0, mono, truth.Leak{At: 23 * time.Second, For: 1600 * time.Millisecond, Level: -30, Keys: "4539148803"}, nil, Audible, "(touch tones)"},
 		{"a word in the second channel", truth.Digital, 0, stereo, truth.Leak{At: 24 * time.Second, For: 300 * time.Millisecond, Level: -40, Channel: 1}, nil, Audible, "It is heard from 0:2"},
+		{"a low voice over all of it", truth.Digital, 0, mono, truth.Leak{At: 20 * time.Second, For: 8 * time.Second, Level: -64}, nil, Audible, "It is heard from 0:2"},
 
 		{"cut before the pause", truth.Digital, 0, mono, truth.Leak{}, cut(12), NotCheckable, "damaged (the file ends before its own header says), and what can be read ends before the pause"},
 		{"cut within it", truth.Digital, 0, mono, truth.Leak{}, cut(25), NotCheckable, "what can be read ends within the pause"},

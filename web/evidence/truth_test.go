@@ -416,6 +416,20 @@ func TestGroundTruth(t *testing.T) {
 	}
 }
 
+// TestWorldsThatWereWrong goes through worlds that a long run once found something in.
+func TestWorldsThatWereWrong(t *testing.T) {
+	for seed, what := range map[uint64]string{
+		706607766: "a leak over all of a pause in one channel, which passed for what lies beneath",
+	} {
+		w, s := newWorld(seed, 8), newScore()
+		w.listen(t)
+		w.judge(s)
+		if s.falseLeaks > 0 || s.loudest > 0 {
+			t.Errorf("%s: %d false leaks, %d missed\n%s", what, s.falseLeaks, s.loudest, strings.Join(s.notes, "\n"))
+		}
+	}
+}
+
 func number(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n

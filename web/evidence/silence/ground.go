@@ -79,13 +79,22 @@ func (t *Tape) Ground(r *Region, c, a, b int) Ground {
 			}
 		}
 	}
+	g = t.over(g, c)
+	if a < b && g.Masked && g.Kind != Hum && r.Channels[c].mostly(Music, a, b) {
+		g.Kind = Melody
+	}
+	return g
+}
+
+// Bare is the ground of channel c where nothing lies beneath: all that isn't nothing is heard.
+func (t *Tape) Bare(c int) Ground { return t.over(Ground{Kind: Unsteady}, c) }
+
+// over works out what is heard above a floor.
+func (t *Tape) over(g Ground, c int) Ground {
 	g.Floor = max(g.Floor, quietest(t.Format))
 	g.On, g.Off = saturate(g.Floor, onset), saturate(g.Floor, offset)
 	speech := t.Channels[c].Speech
 	g.Masked = speech != 0 && int(g.On) > int(speech)-masking
-	if a < b && g.Masked && g.Kind != Hum && r.Channels[c].mostly(Music, a, b) {
-		g.Kind = Melody
-	}
 	return g
 }
 
