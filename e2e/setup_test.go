@@ -25,7 +25,7 @@ func (o *office) openSetup(t *testing.T, tab *browser.Tab) {
 
 // bookmarks are the bookmarks that act, by name, as they stand in the page.
 func bookmarks(tab *browser.Tab) map[string]string {
-	tab.Click("button", "Let it act at once")
+	tab.Click("button", "Let it pause at once")
 	tab.Until(`document.querySelector('[data-mark]').href.includes('bookmark%23')`)
 	return browser.Eval[map[string]string](tab, `Object.fromEntries([...document.querySelectorAll('[data-mark]')].map(a => [a.innerText, decodeURIComponent(a.href)]))`)
 }
@@ -54,7 +54,7 @@ func TestSetup(t *testing.T) {
 			tab.Until(`document.querySelector('.verdict').innerText === 'Ready'`)
 
 			// A link, made, shown, and revoked; the bookmark's own one, too.
-			tab.Click("button", "Let it act at once")
+			tab.Click("button", "Let it pause at once")
 			tab.Wait(`button[aria-label="Revoke the link Bookmark"]`)
 			tab.Click("button", "Make a link")
 			tab.Until(`document.querySelectorAll('.links li').length === 2`)
