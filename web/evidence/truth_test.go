@@ -236,6 +236,7 @@ func (w *world) judge(s *score) {
 			switch {
 			case pause.Fill == truth.None:
 				s.failed++
+				s.byFill["no effect "+string(f.Verdict)]++
 				if f.Verdict == Audible {
 					s.failedFound++
 				}
