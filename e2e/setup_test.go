@@ -90,12 +90,15 @@ func pressBookmarks(t *testing.T, world browser.Cookies) {
 	allowPlatformNoise(workspace)
 	o.d.signIn(t, workspace)
 
+	keepOpened(workspace)
+
 	// On Agent Workspace: the answer is read.
 	popup := workspace.Popup(func() { press(workspace, marks["Pause recording"]) })
 	o.awaitTape(t, false, "the pause from Agent Workspace")
 	window := popup.Tab()
 	window.Until(`document.querySelector('main').dataset.settled === 'accepted'`)
 	popup.WaitClosed()
+	workspace.Until(`opened.closed`)
 	// What it refuses is read, too; a resume asks first.
 	o.d.sim.SetFault(recording.RouteSession, o.d.agent(), agui.Fault{Status: http.StatusInternalServerError})
 	workspace.Allow(`status of 500`)
@@ -120,6 +123,7 @@ func pressBookmarks(t *testing.T, world browser.Cookies) {
 	crm := b.Tab(t)
 	allowPlatformNoise(crm)
 	crm.Open(o.crm + "/checkout?plain")
+	keepOpened(crm)
 	popup = crm.Popup(func() { press(crm, marks["Pause recording"]) })
 	o.awaitTape(t, false, "the pause from the CRM's page")
 	if world == browser.ThirdPartyBlocked {
@@ -129,6 +133,7 @@ func pressBookmarks(t *testing.T, world browser.Cookies) {
 		popup.Close()
 		popup.WaitClosed()
 	}
+	crm.Until(`opened.closed`)
 	popup = crm.Popup(func() { press(crm, marks["Resume recording"]) })
 	window = popup.Tab()
 	window.Wait(`form[data-act]`)
@@ -154,6 +159,12 @@ func pressBookmarks(t *testing.T, world browser.Cookies) {
 	if !o.recording() {
 		t.Error("another page paused")
 	}
+}
+
+// keepOpened keeps the window that the page opens. For a moment after it is gone, the page still reaches it by its name, and a
+// press that came as quickly as a test's would open none.
+func keepOpened(tab *browser.Tab) {
+	browser.Eval[bool](tab, `(window.open = (open => (...how) => window.opened = open.apply(window, how))(window.open), true)`)
 }
 
 // Where the server asks the platform, a bookmark's window acts, and closes when it is so.
