@@ -87,7 +87,7 @@ type Alerts struct {
 	byID     map[string]*entry // the standing ones and those that aren't saved or delivered yet
 	unheard  []news
 	lost     int // raised beyond openMost since the last look
-	watchers []chan recording.Alert
+	watchers []chan *recording.Alert
 	post     outbox
 
 	saving sync.Mutex    // held over a write, so that an older state never follows a newer one
@@ -279,9 +279,10 @@ func (s *Alerts) Count(kind recording.AlertKind) (n int) {
 	return n
 }
 
-// Watch delivers every alert as it stands after each change. Whoever falls behind has its channel closed.
-func (s *Alerts) Watch() (<-chan recording.Alert, func()) {
-	w := make(chan recording.Alert, newsMost)
+// Watch delivers every alert as it stands after each change; it is everyone's, to read only. Whoever falls behind has its channel
+// closed.
+func (s *Alerts) Watch() (<-chan *recording.Alert, func()) {
+	w := make(chan *recording.Alert, newsMost)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watchers = append(s.watchers, w)
@@ -292,7 +293,7 @@ func (s *Alerts) Watch() (<-chan recording.Alert, func()) {
 	}
 }
 
-func (s *Alerts) drop(w chan recording.Alert) {
+func (s *Alerts) drop(w chan *recording.Alert) {
 	if i := slices.Index(s.watchers, w); i >= 0 {
 		s.watchers = slices.Delete(s.watchers, i, i+1)
 		close(w)
@@ -303,7 +304,7 @@ func (s *Alerts) drop(w chan recording.Alert) {
 func (s *Alerts) show(a recording.Alert) {
 	for _, w := range slices.Clone(s.watchers) {
 		select {
-		case w <- a:
+		case w <- &a:
 		default:
 			s.drop(w)
 		}

@@ -604,7 +604,7 @@ func TestWhatIsHeard(t *testing.T) {
 		if want := []string{"raised<nil>", "repeated<nil>", "acknowledgedaskedsam@acme.example"}; !slices.Equal(heard, want) {
 			t.Errorf("heard: %q", heard)
 		}
-		var seen []recording.Alert
+		var seen []*recording.Alert
 		for range 3 {
 			seen = append(seen, <-watched)
 		}

@@ -22,7 +22,7 @@ type Alerts interface {
 	List(context.Context, alert.Filter) (alert.Page, error)
 	Ack(ctx context.Context, id, by string) (recording.Alert, error)
 	// Watch delivers every alert as it stands after each change, until stop is called or the reader falls behind.
-	Watch() (alerts <-chan recording.Alert, stop func())
+	Watch() (alerts <-chan *recording.Alert, stop func())
 	// Trouble is what keeps others than this server's pages from being told.
 	Trouble() alert.Trouble
 }
@@ -37,8 +37,8 @@ func (noAlerts) List(context.Context, alert.Filter) (alert.Page, error) {
 func (noAlerts) Ack(context.Context, string, string) (recording.Alert, error) {
 	return recording.Alert{}, alert.ErrNotFound
 }
-func (noAlerts) Watch() (<-chan recording.Alert, func()) { return nil, func() {} }
-func (noAlerts) Trouble() alert.Trouble                  { return alert.Trouble{} }
+func (noAlerts) Watch() (<-chan *recording.Alert, func()) { return nil, func() {} }
+func (noAlerts) Trouble() alert.Trouble                   { return alert.Trouble{} }
 
 // concerns reports whether someone is to hear of an alert: a supervisor of all, an agent of those about its own recording.
 func concerns(p identity.Principal, a recording.Alert) bool {

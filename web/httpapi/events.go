@@ -103,7 +103,7 @@ func (a *API) events(w http.ResponseWriter, r *request) error {
 			if !ok {
 				return nil
 			}
-			if err := tell(alert); err != nil {
+			if err := tell(*alert); err != nil {
 				return nil
 			}
 		case event, ok := <-events:
