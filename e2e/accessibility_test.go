@@ -109,8 +109,9 @@ var pages = map[string]struct{ path, who string }{
 	"/login/popup": {"/login/popup?challenge=" + strings.Repeat("A", 43), ""}, "confirmPath": {"/login/popup/confirm", "bill"},
 	"/panel": {}, "/status": {"/status", "bill"}, "/native/decline": {"/native/decline", "bill"},
 	"/alerts": {"/alerts", "sam"}, "/evidence": {"/evidence", "sam"}, "/evidence/{id}": {"/evidence/x", "sam"}, "/evidence/{id}/audio": {},
-	"/evidence/{id}/delete": {"/evidence/x/delete", "sam"},
-	"/act":                  {"/act?action=resume&reason=card", "bill"}, "/act/here": {"/act/here?action=resume", "bill"},
+	"/evidence/{id}/delete": {"/evidence/x/delete", "sam"}, "/evidence/chats": {"/evidence/chats", "sam"},
+	"/evidence/chats/{id}/delete": {"/evidence/chats/x/delete", "sam"},
+	"/act":                        {"/act?action=resume&reason=card", "bill"}, "/act/here": {"/act/here?action=resume", "bill"},
 	"/setup": {"/setup", "ann"}, "/setup/sample": {"/setup/sample?guard=confirmed", "ann"}, "/helper": {"/helper", "bill"}, "/widget": {"/widget", ""},
 }
 
@@ -122,7 +123,7 @@ func TestAccessibility(t *testing.T) {
 	c := newChecker(t)
 	b := browser.Launch(t, o.net, browser.ThirdPartyAllowed)
 	tab := b.Tab(t)
-	tab.Allow(`status of 40\d|status of 503`) // pages of what isn't there are pages, too
+	tab.Allow(`status of 40\d|status of 422|status of 503`) // pages of what isn't there are pages, too
 	tab.Viewport(1024, 900)
 
 	source, err := os.ReadFile("../web/httpapi/httpapi.go")

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,14 +26,15 @@ import (
 )
 
 // evidenceStage is a stage of two agents of one platform by the server route, with an archive. The platform's clock isn't ours.
-func evidenceStage(t *testing.T) (s *stage, kept *archive.Archive, bill, becky *desk) {
+// All of its chats are of one day.
+func evidenceStage(t *testing.T, chatted time.Time) (s *stage, kept *archive.Archive, bill, becky *desk) {
 	t.Helper()
 	s = &stage{net: browser.NewNet(t), desks: map[string]*desk{}, log: new(logBuffer)}
 	trust := s.net.Client().Transport.(*http.Transport)
 	s.upstream = upstream.Options{RootCAs: trust.TLSClientConfig.RootCAs, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		return trust.DialContext(ctx, network, address)
 	}}
-	kept = archive.New(archive.Config{Tenant: "acme01", Skew: 1700 * time.Millisecond, Channels: 2, Codec: archive.MuLaw})
+	kept = archive.New(archive.Config{Tenant: "acme01", Transcripts: 40, Now: chatted.AddDate(0, 0, 1), Agents: []string{"bill", "becky"}, Skew: 1700 * time.Millisecond, Channels: 2, Codec: archive.MuLaw})
 	t.Cleanup(kept.Close)
 	bill, becky = &desk{name: "bill"}, &desk{name: "becky"}
 	sim := agui.New(agui.Config{Tenant: "acme01", Agents: []agui.Agent{{ID: "bill", Email: bill.email(), Name: "Bill"}, {ID: "becky", Email: becky.email(), Name: "Becky"}}})
@@ -92,7 +95,8 @@ func picture(tab *browser.Tab, name string) {
 // TestEvidence: a pause in the browser is silent on the tape, and one that the platform only pretended to make is audible. The
 // supervisor looks from the page, sees both, is alerted, and deletes the recording that leaks.
 func TestEvidence(t *testing.T) {
-	s, kept, bill, becky := evidenceStage(t)
+	yesterday := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
+	s, kept, bill, becky := evidenceStage(t, yesterday)
 	tab := browser.Launch(t, s.net, browser.ThirdPartyAllowed).Tab(t)
 	bill.call(t, s, kept, tab)
 	becky.sim.SetFault(recording.RouteServer, becky.agent(), agui.Fault{Pretend: true})
@@ -170,6 +174,8 @@ func TestEvidence(t *testing.T) {
 	tab.Click("link", "What the recording shows")
 	tab.Wait(`body[data-page=evidence-call] .finding.audible`)
 
+	chatsStory(t, s, kept, yesterday, tab, axe, narrow)
+
 	// And the report of it all can be verified with the log's key.
 	sam := &caller{t: t, stage: s}
 	sam.logIn("sam@acme.example")
@@ -189,6 +195,63 @@ func TestEvidence(t *testing.T) {
 		if dir := os.Getenv("OFFRECORD_PICTURES"); dir != "" && format == "html" {
 			os.WriteFile(filepath.Join(dir, "report.html"), file, 0o600)
 		}
+	}
+}
+
+// chatsStory: the supervisor searches a day's chats for card numbers, sees them masked, and deletes a chat in two steps.
+func chatsStory(t *testing.T, s *stage, kept *archive.Archive, day time.Time, tab *browser.Tab, axe *checker, narrow func(string)) {
+	t.Helper()
+	tab.Open(s.url + "/evidence")
+	tab.Click("link", "Chats")
+	tab.Wait(`body[data-page=evidence-chats] #day`)
+	found := func() (sure []string) {
+		t.Helper()
+		tab.Wait(`.found`)
+		for _, guid := range browser.Eval[[]string](tab, `[...document.querySelectorAll('tr[data-interaction]:not([data-doubt])')].map(r => r.dataset.interaction)`) {
+			if !slices.Contains(sure, guid) {
+				sure = append(sure, guid)
+			}
+		}
+		return sure
+	}
+	// The page offers yesterday, which may be another day by now.
+	browser.Eval[string](tab, fmt.Sprintf(`document.querySelector('#day').value = %q`, day.Format(time.DateOnly)))
+	tab.Click("button", "Search the day's chats")
+	sure, planted := found(), kept.Planted()
+	slices.Sort(sure)
+	slices.Sort(planted)
+	if len(planted) == 0 || !slices.Equal(sure, planted) {
+		t.Errorf("found %v, planted %v", sure, planted)
+	}
+	if text := tab.Text("main"); !strings.Contains(text, "******") || regexp.MustCompile(`(\d[ .-]?){13}`).MatchString(regexp.MustCompile(`int-\S+|\d{4}-\d\d-\d\d`).ReplaceAllString(text, "")) {
+		t.Errorf("a number isn't masked: %s", text)
+	}
+	picture(tab, "chats")
+	axe.both(t, tab, "/evidence/chats with numbers")
+	picture(tab, "chats-dark")
+	tab.Prefer("prefers-color-scheme", "light")
+	narrow("chats")
+
+	const row = `[...document.querySelectorAll('tr[data-interaction]:not([data-doubt])')].find(r => r.cells[3].innerText.startsWith('message'))`
+	guid := browser.Eval[string](tab, row+`.dataset.interaction`)
+	tab.Click("link", "Delete this chat… "+guid)
+	tab.Wait(`body[data-page=evidence-chat-delete] #name`)
+	picture(tab, "chat-delete")
+	axe.both(t, tab, "/evidence/chats/{id}/delete")
+	tab.Focus("textbox", "Type the interaction's id to confirm")
+	tab.Do(chromedp.KeyEvent(guid + "\r"))
+	tab.Wait(`body[data-ended]`)
+	if text := tab.Text("main"); !strings.Contains(text, "deleted for good, and seen to be gone") {
+		t.Errorf("the page says: %s", text)
+	}
+	picture(tab, "chat-deleted")
+	axe.check(t, tab, "a chat, deleted")
+	if slices.Contains(kept.Planted(), guid) {
+		t.Error("the archive still has the number")
+	}
+	tab.Click("link", "Back to the chats")
+	if left := found(); len(left) != len(planted)-1 || slices.Contains(left, guid) {
+		t.Errorf("afterwards: %v", left)
 	}
 }
 

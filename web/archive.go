@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -119,20 +120,10 @@ func (a account) choose(c *config.Config) (config.Platform, error) {
 	switch {
 	case len(with) == 0:
 		return config.Platform{}, errors.New("no platform has a data_token_file, which names the file that holds the tenant's Data Request Token: add it to one of kind 8x8")
-	case len(with) > 1 && !sameArchive(with):
+	case slices.ContainsFunc(with, func(p config.Platform) bool { return !p.SameArchive(with[0]) }):
 		return config.Platform{}, fmt.Errorf("several platforms have recordings: choose one with --platform %s", strings.Join(names, " or --platform "))
 	}
 	return with[0], nil
-}
-
-// sameArchive reports whether platforms are one tenant, named more than once for its routes.
-func sameArchive(all []config.Platform) bool {
-	for _, p := range all[1:] {
-		if p.BaseURL.String() != all[0].BaseURL.String() || p.Tenant != all[0].Tenant || p.DataTenant != all[0].DataTenant {
-			return false
-		}
-	}
-	return true
 }
 
 // errReadUnnoted means that the log, which there is, couldn't be told who is about to read.
@@ -140,11 +131,11 @@ var errReadUnnoted = errors.New("it couldn't be written down, so it isn't read")
 
 // reads writes down that somebody reads what may hold a card number, before it is read. Without a store there is no log for
 // this, as there is none for anything else.
-func (a *archive) reads(ctx context.Context, v victim, what string) error {
+func (a *archive) reads(ctx context.Context, name, what string) error {
 	if a.config.StoreFile == "" {
 		return nil
 	}
-	r := a.note(v, "", uuid.NewString())
+	r := a.note(name, "", "", uuid.NewString())
 	r.Kind, r.Detail = audit.AuditRead, audit.NewText("read: "+what)
 	if err := server.Note(ctx, a.config, r); err != nil {
 		return fmt.Errorf("%s: %w: %w", what, errReadUnnoted, err)
@@ -152,12 +143,12 @@ func (a *archive) reads(ctx context.Context, v victim, what string) error {
 	return nil
 }
 
-// note is the record of a deletion by who runs the command, without what became of it.
-func (a *archive) note(v victim, reason, run string) audit.Record {
-	r := audit.Record{Kind: audit.Deletion, By: operator(), Role: audit.Admin, Client: audit.Server, Platform: audit.NewText(a.platform.Name),
-		Agent: audit.NewID(v.agent), Call: audit.NewID(v.name), Reason: audit.NewText(reason), Request: audit.NewText(run)}
+// note is the record of what who runs the command does to a record of the archive, which is an agent's.
+func (a *archive) note(name, agent, reason, run string) audit.Record {
+	r := audit.Record{By: operator(), Role: audit.Admin, Client: audit.Server, Platform: audit.NewText(a.platform.Name),
+		Agent: audit.NewID(agent), Call: audit.NewID(name), Reason: audit.NewText(reason), Request: audit.NewText(run)}
 	for _, known := range a.config.Agents {
-		if p, ok := a.config.Platform(known.Platform); ok && v.agent != "" && known.AgentID == v.agent && p.Tenant == a.platform.Tenant {
+		if p, ok := a.config.Platform(known.Platform); ok && agent != "" && known.AgentID == agent && p.Tenant == a.platform.Tenant {
 			r.Agent = audit.NewID(known.Email)
 		}
 	}

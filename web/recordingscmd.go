@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"offrecord/web/deletion"
 	"offrecord/web/recordings"
 )
 
@@ -138,7 +139,7 @@ func (a *archive) get(ctx context.Context, name, folder string, out, complaints 
 	if _, err := os.Lstat(final); folder != "-" && err == nil {
 		return "", fmt.Errorf("%s is there already and isn't overwritten", final)
 	}
-	if err := a.reads(ctx, victim{name: name}, "a recording"); err != nil {
+	if err := a.reads(ctx, name, "a recording"); err != nil {
 		return "", err
 	}
 	d, err := a.Open(ctx, name)
@@ -190,17 +191,11 @@ func (d recordingsDelete) ask(ctx context.Context, in io.Reader, out, complaints
 	defer a.Close()
 	victims := make([]victim, len(names))
 	for i, name := range names {
-		victims[i] = victim{name: name, what: "recording", held: "the recording"}
+		victims[i] = victim{Thing: deletion.OfRecording(a, name)}
 		if r, err := a.Recording(ctx, name); err == nil {
 			victims[i].agent = r.AgentID
 			victims[i].about = fmt.Sprintf("%s, %s, %s, agent %s, number %s", shown(r.Start), r.Duration, r.Type(), r.AgentID, r.PhoneNumber)
 		}
 	}
-	return a.delete(ctx, victims, d.deleting, in, out, complaints, a.DeleteRecording, func(ctx context.Context, name string) (bool, string, error) {
-		_, err := a.Recording(ctx, name)
-		if errors.Is(err, recordings.ErrNotFound) {
-			return true, "", nil
-		}
-		return false, "", err
-	})
+	return a.delete(ctx, victims, d.deleting, in, out, complaints)
 }

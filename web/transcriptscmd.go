@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 
+	"offrecord/web/deletion"
 	"offrecord/web/recordings"
 )
 
@@ -71,7 +72,7 @@ func (s transcriptsShow) run(ctx context.Context, out, complaints io.Writer) int
 		return usage
 	}
 	defer a.Close()
-	if err := a.reads(ctx, victim{name: s.GUID}, "a transcript"); err != nil {
+	if err := a.reads(ctx, s.GUID, "a transcript"); err != nil {
 		return failed(complaints, err)
 	}
 	t, err := a.Transcript(ctx, s.GUID)
@@ -109,20 +110,12 @@ func printConversation(out io.Writer, t recordings.Transcript) error {
 	}
 	fmt.Fprintln(w)
 	for _, m := range t.Messages {
-		fmt.Fprintf(w, "%s %s: %s\n", m.Time.Format("15:04:05"), who(m.From), printable(m.Text))
+		fmt.Fprintf(w, "%s %s: %s\n", m.Time.Format("15:04:05"), printable(recordings.Who(m.From)), printable(m.Text))
 		if m.Translation != "" {
 			fmt.Fprintf(w, "         (%s) %s\n", printable(m.TranslatedLanguage), printable(m.Translation))
 		}
 	}
 	return w.Flush()
-}
-
-// who puts a party into words; only the customer's sign is documented.
-func who(from string) string {
-	if from == recordings.Customer {
-		return "customer"
-	}
-	return printable(from)
 }
 
 type transcriptsDelete struct {
@@ -141,41 +134,17 @@ func (d transcriptsDelete) ask(ctx context.Context, in io.Reader, out, complaint
 }
 
 func (a *archive) deleteTranscripts(ctx context.Context, guids []string, d deleting, in io.Reader, out, complaints io.Writer) int {
-	victims, before := make([]victim, len(guids)), map[string]recordings.Transcript{}
+	victims := make([]victim, len(guids))
 	for i, guid := range guids {
-		victims[i] = victim{name: guid, what: "transcript", held: "the transcript's messages"}
-		if t, err := a.Transcript(ctx, guid); err == nil {
-			before[guid] = t
-			victims[i].agent = t.AgentID
-			victims[i].about = fmt.Sprintf("%s, agent %s, contact %s, %d messages", shown(t.Start), t.AgentID, t.Masked().ContactName, len(t.Messages))
-		}
-	}
-	return a.delete(ctx, victims, d, in, out, complaints, a.DeleteTranscript, func(ctx context.Context, guid string) (bool, string, error) {
-		was, known := before[guid]
-		if !known {
-			return false, "", errors.New("what it held isn't known")
-		}
-		is, err := a.Transcript(ctx, guid)
-		if errors.Is(err, recordings.ErrNotFound) {
-			return true, "", nil
-		}
+		t, err := a.Transcript(ctx, guid)
 		if err != nil {
-			return false, "", err
+			victims[i] = victim{Thing: deletion.OfTranscript(a, guid, nil)}
+			continue
 		}
-		for _, m := range is.Messages { // all but a dummy is to be gone
-			for _, old := range was.Messages {
-				if m == old && (len(is.Messages) > 1 || len(was.Messages) == 1) {
-					return false, "", nil
-				}
-			}
-		}
-		for _, n := range is.CardNumbers() {
-			if n.Doubt == "" {
-				return true, "its metadata still holds " + n.Masked + ", which 8x8 has no call to delete", nil
-			}
-		}
-		return true, "", nil
-	})
+		victims[i] = victim{deletion.OfTranscript(a, guid, &t), t.AgentID,
+			fmt.Sprintf("%s, agent %s, contact %s, %d messages", shown(t.Start), t.AgentID, t.Masked().ContactName, len(t.Messages))}
+	}
+	return a.delete(ctx, victims, d, in, out, complaints)
 }
 
 type transcriptsScan struct {
@@ -207,7 +176,7 @@ func (s transcriptsScan) ask(ctx context.Context, in io.Reader, out, complaints 
 		return usage
 	}
 	defer a.Close()
-	if err := a.reads(ctx, victim{}, "transcripts, in search of card numbers"); err != nil {
+	if err := a.reads(ctx, "", "transcripts, in search of card numbers"); err != nil {
 		return failed(complaints, err)
 	}
 	status, sure, lines := good, []string(nil), []foundLine(nil)
@@ -286,11 +255,7 @@ func lineOf(t recordings.Transcript, n recordings.CardNumber) foundLine {
 		l.Start = t.Start.Format("2006-01-02T15:04:05-07:00")
 	}
 	for _, s := range n.Spots {
-		where := fmt.Sprintf("%s %d", s.Part, s.Number)
-		if s.From != "" {
-			where += " (" + who(s.From) + ")"
-		}
-		l.Where = append(l.Where, where)
+		l.Where = append(l.Where, printable(s.String()))
 	}
 	return l
 }

@@ -205,6 +205,12 @@ func (u URL) IsZero() bool { return u.URL == nil }
 // Has reports whether a route may be taken.
 func (p Platform) Has(r recording.Route) bool { return slices.Contains(p.Routes, r) }
 
+// SameArchive reports whether two platforms have their recordings in one archive: a tenant may be named more than once, for its
+// routes.
+func (p Platform) SameArchive(q Platform) bool {
+	return p.BaseURL.String() == q.BaseURL.String() && p.Tenant == q.Tenant && p.DataTenant == q.DataTenant
+}
+
 // Platform returns the platform with this name.
 func (c *Config) Platform(name string) (Platform, bool) {
 	for _, p := range c.Platforms {

@@ -66,7 +66,7 @@ func returnTo(asked string) string {
 		return "/"
 	}
 	switch u.Path {
-	case "/setup", "/evidence", "/alerts", confirmPath:
+	case "/setup", "/evidence", "/evidence/chats", "/alerts", confirmPath:
 		return u.Path
 	case "/act":
 		query, err := url.ParseQuery(u.RawQuery)

@@ -343,7 +343,7 @@ func TestRedirectsLeadToTheseAddressesOnly(t *testing.T) {
 	h, _ := withLinks(t)
 	cookie, vera := h.cookie("bill@acme.example"), h.cookie("vera@emea.example")
 	fragment := h.link(cookie.Value, "card").fragment()
-	known := regexp.MustCompile(`^(/|/login(\?return=(%2F(setup|evidence|alerts|login%2Fpopup%2Fconfirm)|%2Fact%3Faction%3D(pause|resume)[A-Za-z0-9%.+_-]*))?|/alerts|/setup|/evidence|/login/popup/confirm|` +
+	known := regexp.MustCompile(`^(/|/login(\?return=(%2F(setup|evidence(%2Fchats)?|alerts|login%2Fpopup%2Fconfirm)|%2Fact%3Faction%3D(pause|resume)[A-Za-z0-9%.+_-]*))?|/alerts|/setup|/evidence|/login/popup/confirm|` +
 		`/act\?action=(pause|resume)(&(call|id|origin|reason)=[A-Za-z0-9%.+_-]*)*|/assets/icon\.[0-9a-f]+\.svg|/probe/|/api/v1/(attempts|links)/[0-9a-f-]{36}|` +
 		`https://vcc\.platform\.example/AGUI/controlRecording\.php\?[^#]*)$`)
 	evil := []string{"", "https://evil.example/", "//evil.example", "/\\evil.example", "https:evil.example", "javascript:alert(1)", "/act?action=pause&reason=card#x", "/act?action=toggle", "/%2f/evil.example",

@@ -26,6 +26,10 @@ type Evidence struct {
 	Checker *evidence.Checker
 	// Platforms are all of the configuration, and whether they can be checked.
 	Platforms []evidence.ReportPlatform
+	// Chats are the archives of chats, each once; none where no platform's can be asked for.
+	Chats []Chats
+	// SearchTime is how long a search through chats may go on; 25 s if 0.
+	SearchTime time.Duration
 	// Key signs reports: the audit log's.
 	Key secret.String
 

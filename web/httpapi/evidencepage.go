@@ -69,10 +69,15 @@ func (a *API) evidencePage(w http.ResponseWriter, r *request) error {
 		}
 		page.Runs = append(page.Runs, evidenceRun(x))
 	}
-	for _, p := range a.Evidence.Platforms {
-		page.Platforms = append(page.Platforms, site.EvidencePlatform{Name: p.Name, Kind: p.Kind, Note: p.Note, Checkable: p.Checkable})
-	}
+	page.Platforms = a.evidencePlatforms()
 	return a.page(w, http.StatusOK, "", page)
+}
+
+func (a *API) evidencePlatforms() (all []site.EvidencePlatform) {
+	for _, p := range a.Evidence.Platforms {
+		all = append(all, site.EvidencePlatform{Name: p.Name, Kind: p.Kind, Note: p.Note, Checkable: p.Checkable})
+	}
+	return all
 }
 
 func kindTitle(k evidence.ItemKind) string {

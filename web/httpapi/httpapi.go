@@ -109,6 +109,8 @@ type API struct {
 	helpers helpers
 	origin  map[string]string // by platform: its session route's origin, for the page's policy
 	pageFor map[string]access // the pages that there are, and for whom
+	// searching is held by who searches the chats.
+	searching chan struct{}
 }
 
 // New builds the handler.
@@ -128,7 +130,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{Options: o, mux: http.NewServeMux(), pages: pages, cross: http.NewCrossOriginProtection(), boot: newRequestID()[:8],
 		sealer: identity.NewSealer(), handed: identity.NewHandovers(),
-		done: make(chan struct{}), limits: newLimits(), origin: map[string]string{}, pageFor: map[string]access{}}
+		done: make(chan struct{}), limits: newLimits(), origin: map[string]string{}, pageFor: map[string]access{}, searching: make(chan struct{}, 1)}
 	if a.EmbedOrigins, err = canonical(o.EmbedOrigins); err != nil {
 		return nil, fmt.Errorf("who may frame the widget: %w", err)
 	}
@@ -202,6 +204,9 @@ func table() []route {
 		{method: post, pattern: "/alerts", who: supervisors, page: true, handle: (*API).alertsForm},
 		{method: get, pattern: "/evidence", who: supervisors, page: true, handle: (*API).evidencePage},
 		{method: post, pattern: "/evidence", who: supervisors, page: true, handle: (*API).evidenceRunForm},
+		{method: get, pattern: "/evidence/chats", who: supervisors, page: true, within: time.Minute, handle: (*API).evidenceChats},
+		{method: get, pattern: "/evidence/chats/{id}/delete", who: supervisors, page: true, handle: (*API).evidenceChatAsk},
+		{method: post, pattern: "/evidence/chats/{id}/delete", who: supervisors, page: true, within: actTime, handle: (*API).evidenceChatDelete},
 		{method: get, pattern: "/evidence/{id}", who: supervisors, page: true, handle: (*API).evidenceCall},
 		{method: get, pattern: "/evidence/{id}/audio", who: supervisors, page: true, within: assetTime, handle: (*API).evidenceAudio},
 		{method: get, pattern: "/evidence/{id}/delete", who: supervisors, page: true, handle: (*API).evidenceDeletePage},
@@ -291,9 +296,11 @@ func (a *API) register() {
 			allowed[r.pattern] = append(allowed[r.pattern], http.MethodHead)
 		}
 	}
+	// Without methods, a path may lie within another's, as /evidence/chats does within /evidence/{id}: so they have a mux of their own.
+	others := http.NewServeMux()
 	for pattern, methods := range allowed {
 		allow := strings.Join(methods, ", ")
-		a.mux.Handle(pattern, a.serve(route{pattern: pattern, handle: func(_ *API, w http.ResponseWriter, _ *request) error {
+		others.Handle(pattern, a.serve(route{pattern: pattern, handle: func(_ *API, w http.ResponseWriter, _ *request) error {
 			w.Header().Set("Allow", allow)
 			return &problem{status: http.StatusMethodNotAllowed, code: codeInvalid, detail: "This address takes " + allow + " only."}
 		}}))
@@ -301,7 +308,8 @@ func (a *API) register() {
 	a.nowhere = a.serve(route{pattern: "(none)", page: true, handle: func(*API, http.ResponseWriter, *request) error {
 		return &problem{status: http.StatusNotFound, code: codeInvalid, detail: "There is nothing at this address."}
 	}})
-	a.mux.Handle("/", a.nowhere)
+	others.Handle("/", a.nowhere)
+	a.mux.Handle("/", others)
 }
 
 // ServeHTTP implements http.Handler.

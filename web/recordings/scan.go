@@ -39,6 +39,23 @@ type Spot struct {
 	Time   time.Time // of the message
 }
 
+// String puts the spot into words: message 3 (customer).
+func (s Spot) String() string {
+	where := string(s.Part) + " " + strconv.Itoa(s.Number)
+	if s.From != "" {
+		where += " (" + Who(s.From) + ")"
+	}
+	return where
+}
+
+// Who puts a message's From into words; only the customer's sign is documented.
+func Who(from string) string {
+	if from == Customer {
+		return "customer"
+	}
+	return from
+}
+
 // CardNumbers looks for card numbers in the messages, their translations and the metadata.
 func (t Transcript) CardNumbers() []CardNumber {
 	var all []CardNumber

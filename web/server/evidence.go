@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,7 +107,7 @@ func (m *Main) openEvidence() (*httpapi.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	desk := &httpapi.Evidence{Platforms: said, Key: key, Store: evidence.NewStore(m.data)}
+	desk := &httpapi.Evidence{Platforms: said, Key: key, Store: evidence.NewStore(m.data), Chats: chats(m.Config, platforms)}
 	if len(platforms) > 0 {
 		m.evidence = evidence.New(evidence.Options{Store: desk.Store, Audit: m.journal, Platforms: platforms, Log: m.Log, Alert: m.alerts.Raise, Gentle: true, Retention: m.Config.Retention,
 			Note: func(ctx context.Context, r audit.Record) error {
@@ -117,6 +118,27 @@ func (m *Main) openEvidence() (*httpapi.Evidence, error) {
 		desk.Checker = m.evidence
 	}
 	return desk, nil
+}
+
+// chats are the archives of chats, each once.
+func chats(c *config.Config, platforms []evidence.Platform) (all []httpapi.Chats) {
+	var known []config.Platform
+	for _, one := range platforms {
+		with, ok := one.Archive.(archive)
+		p, there := c.Platform(one.Name)
+		if !ok || !there || slices.ContainsFunc(known, p.SameArchive) {
+			continue
+		}
+		known = append(known, p)
+		agents := map[string]string{}
+		for _, a := range c.Agents {
+			if q, ok := c.Platform(a.Platform); ok && a.AgentID != "" && q.SameArchive(p) {
+				agents[a.AgentID] = a.Email
+			}
+		}
+		all = append(all, httpapi.Chats{Platform: p.Name, Archive: with.client, Agents: agents})
+	}
+	return all
 }
 
 // closeEvidence ends a run that is under way; the next start goes on with it.

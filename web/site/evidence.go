@@ -114,3 +114,35 @@ type EvidenceDeletePage struct {
 	Name, Back, About string
 	Notice            string
 }
+
+// EvidenceChatsPage is a day's chats, searched for card numbers.
+type EvidenceChatsPage struct {
+	Nav       Nav
+	Who, Day  string
+	Archives  []EvidenceOption // to choose from; none where no chats can be asked for
+	Searched  bool
+	Found     string // how many there are
+	Cut       string // why it isn't all of the day, and the command that goes on
+	Command   string
+	Notice    string // why it broke off
+	Rows      []EvidenceChatRow
+	Platforms []EvidencePlatform
+}
+
+// EvidenceChatRow is what may be a card number. The number itself and what was written around it aren't here.
+type EvidenceChatRow struct {
+	When, Agent, Interaction string
+	Number, Brand, Doubt     string
+	Where                    []string
+	Delete                   string // the address of the deletion's first step
+}
+
+// EvidenceChatPage asks for the interaction's id before its messages are deleted for good, and says what came of it.
+type EvidenceChatPage struct {
+	Nav          Nav
+	ID           string
+	Back, About  string
+	Numbers      []string // masked
+	Notice       string
+	Title, Ended string // what came of it; empty before
+}

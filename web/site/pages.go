@@ -214,6 +214,10 @@ func (p *Pages) Write(w io.Writer, page any) error {
 		name = "evidencecall.html"
 	case EvidenceDeletePage:
 		name = "evidencedelete.html"
+	case EvidenceChatsPage:
+		name = "evidencechats.html"
+	case EvidenceChatPage:
+		name = "evidencechat.html"
 	case MessagePage:
 		name = "message.html"
 	default:
