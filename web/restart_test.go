@@ -217,7 +217,7 @@ func TestARestartForgetsNothing(t *testing.T) {
 		if r.Attempt == id && r.Kind == "attempt_decided" {
 			decided = r.Seq
 		}
-		if r.Kind == "attempt_begun" && (r.Agent != "bill@acme.example" || r.Role != "agent" || r.Peer != "127.0.0.1" || len(r.Request) != 32 || r.Route != "session") {
+		if r.Kind == "attempt_begun" && (r.Agent != "bill@acme.example" || r.Role != "agent" || r.Peer != "127.0.0.1" || len(r.Request) != 26 || r.Route != "session") {
 			t.Errorf("who asked from where: %+v", r)
 		}
 		if r.Kind == "refused" && (r.Outcome != "denied" || r.Agent != "bill@acme.example" || !strings.Contains(r.Detail, "/api/v1/audit: forbidden")) {
