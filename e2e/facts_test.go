@@ -363,16 +363,18 @@ func TestFactsFrame(t *testing.T) {
 		url      string
 		loads    bool
 		requests int // that reached the platform
+		most     int // as many as requests, unless it is said
 	}{
-		{"200", w.hit("f200", ""), true, 1},
-		{"401", w.hit("f401", "401"), true, 1},
-		{"500", w.hit("f500", "500"), true, 1},
-		{"redirect to a log-in page", w.hit("fredirect", "redirect"), true, 1},
-		{"X-Frame-Options: DENY", w.hit("fdeny", "deny"), true, 1},
-		{"DNS failure", "https://nowhere.invalid/", true, 0},
-		{"blocked by the page's policy", w.crm + "/hit?via=fcsp", true, 0},
-		{"204", w.hit("f204", "204"), false, 1},
-		{"dropped connection", w.hit("fdrop", "drop"), true, 2},
+		{"200", w.hit("f200", ""), true, 1, 0},
+		{"401", w.hit("f401", "401"), true, 1, 0},
+		{"500", w.hit("f500", "500"), true, 1, 0},
+		{"redirect to a log-in page", w.hit("fredirect", "redirect"), true, 1, 0},
+		{"X-Frame-Options: DENY", w.hit("fdeny", "deny"), true, 1, 0},
+		{"DNS failure", "https://nowhere.invalid/", true, 0, 0},
+		{"blocked by the page's policy", w.crm + "/hit?via=fcsp", true, 0, 0},
+		{"204", w.hit("f204", "204"), false, 1, 0},
+		// It is asked again by itself where the connection had been used before, and that may meet another such one.
+		{"dropped connection", w.hit("fdrop", "drop"), true, 2, 3},
 	}
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
@@ -405,8 +407,8 @@ func TestFactsFrame(t *testing.T) {
 		if loads > 0 != row.loads {
 			t.Errorf("%s: load fired %d times", row.answer, loads)
 		}
-		if requests != row.requests {
-			t.Errorf("%s: %d requests reached the platform, expected %d", row.answer, requests, row.requests)
+		if requests < row.requests || requests > max(row.requests, row.most) {
+			t.Errorf("%s: %d requests reached the platform, expected %d to %d", row.answer, requests, row.requests, max(row.requests, row.most))
 		}
 		if status > 0 {
 			t.Errorf("%s: the page can read the status %d", row.answer, status)
