@@ -220,12 +220,14 @@ func Eval[T any](tab *Tab, expression string) T {
 
 func await(p *runtime.EvaluateParams) { p.AwaitPromise = new(true) }
 
-// glance looks again and again, in the page, for up to half a second. A page that navigates takes the glance with it.
-const glance = `new Promise(done => {
+// glance looks again and again, in the page, for up to half a second. A page that navigates takes the glance with it; one that has
+// just begun may lack what is looked at, so an error counts only if it is the last word.
+const glance = `new Promise((done, fail) => {
 	const end = performance.now() + 500;
 	const look = () => {
-		const value = %s;
-		if (value || performance.now() > end) done(!!value); else setTimeout(look, 10);
+		let value, wrong;
+		try { value = %s; } catch (error) { wrong = error; }
+		if (value) done(true); else if (performance.now() < end) setTimeout(look, 10); else if (wrong) fail(wrong); else done(false);
 	};
 	look();
 })`
