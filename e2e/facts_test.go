@@ -28,6 +28,7 @@ import (
 type factsHost struct {
 	mu       sync.Mutex
 	arrivals map[string]chan arrival
+	peers    map[string]bool // connections that have carried a request
 }
 
 // An arrival is what a request brought along.
@@ -35,10 +36,13 @@ type arrival struct {
 	cookies       string // the names, in the order none, lax, unset
 	referer       string
 	storageAccess string // Sec-Fetch-Storage-Access
+	used          bool   // its connection had carried a request before
 
 }
 
-func newFactsHost() *factsHost { return &factsHost{arrivals: map[string]chan arrival{}} }
+func newFactsHost() *factsHost {
+	return &factsHost{arrivals: map[string]chan arrival{}, peers: map[string]bool{}}
+}
 
 func (h *factsHost) at(via string) chan arrival {
 	h.mu.Lock()
@@ -69,6 +73,10 @@ func (h *factsHost) count(via string) int { return len(h.at(via)) }
 var sameSites = []string{"none", "lax", "unset"}
 
 func (h *factsHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	used := h.peers[r.RemoteAddr]
+	h.peers[r.RemoteAddr] = true
+	h.mu.Unlock()
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	html := func(body string) {
 		fmt.Fprintf(w, "<!doctype html><title>%s</title><link rel=icon href='data:,'><body>%s", r.URL.Path, body)
@@ -111,13 +119,13 @@ func (h *factsHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/to": // answers a form with the way to the platform
 		http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusSeeOther)
 	case "/hit":
-		h.hit(w, r, html)
+		h.hit(w, r, used, html)
 	default:
 		http.NotFound(w, r)
 	}
 }
 
-func (h *factsHost) hit(w http.ResponseWriter, r *http.Request, html func(string)) {
+func (h *factsHost) hit(w http.ResponseWriter, r *http.Request, used bool, html func(string)) {
 	var names []string
 	for _, name := range sameSites {
 		if _, err := r.Cookie(name); err == nil {
@@ -128,6 +136,7 @@ func (h *factsHost) hit(w http.ResponseWriter, r *http.Request, html func(string
 		cookies:       strings.Join(names, " "),
 		referer:       r.Referer(),
 		storageAccess: r.Header.Get("Sec-Fetch-Storage-Access"),
+		used:          used,
 	}
 	switch r.FormValue("answer") {
 	case "close":
@@ -373,7 +382,7 @@ func TestFactsFrame(t *testing.T) {
 		{"DNS failure", "https://nowhere.invalid/", true, 0, 0},
 		{"blocked by the page's policy", w.crm + "/hit?via=fcsp", true, 0, 0},
 		{"204", w.hit("f204", "204"), false, 1, 0},
-		// It is asked again by itself where the connection had been used before, and that may meet another such one.
+		// It is asked again by itself as long as the connection had been used before, and not once more after a new one.
 		{"dropped connection", w.hit("fdrop", "drop"), true, 2, 3},
 	}
 	var table strings.Builder
@@ -409,6 +418,11 @@ func TestFactsFrame(t *testing.T) {
 		}
 		if requests < row.requests || requests > max(row.requests, row.most) {
 			t.Errorf("%s: %d requests reached the platform, expected %d to %d", row.answer, requests, row.requests, max(row.requests, row.most))
+		}
+		for n := requests; row.most > 0 && n > 0; n-- {
+			if a := w.host.wait(t, via); a.used != (n > 1) {
+				t.Errorf("%s: with %d to come, the connection had been used: %t", row.answer, n-1, a.used)
+			}
 		}
 		if status > 0 {
 			t.Errorf("%s: the page can read the status %d", row.answer, status)
