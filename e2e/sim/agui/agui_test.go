@@ -593,6 +593,29 @@ func TestWorkspacePage(t *testing.T) {
 	}
 }
 
+// A call that is paused all day is drawn as large as any: the page is in the browser of the tests that measure.
+func TestWorkspacePageStaysSmall(t *testing.T) {
+	sim, srv := start(t, agui.Config{})
+	c := browser(t, srv, "bill")
+	sim.StartCall("bill")
+	paused := func(times int) string {
+		t.Helper()
+		for range times {
+			if !sim.Pause("bill") || !sim.Resume("bill") {
+				t.Fatal("the tape didn't change")
+			}
+		}
+		_, _, page := send(t, c, get(srv.URL+agui.WorkspacePath))
+		return page
+	}
+	if page := paused(6); strings.Count(page, "(0:00)") != 6 || strings.Contains(page, "earlier") {
+		t.Errorf("six silences:\n%s", page)
+	}
+	if page := paused(500); strings.Count(page, "(0:00)") != 6 || !strings.Contains(page, ">500 earlier<") {
+		t.Errorf("506 silences:\n%s", page)
+	}
+}
+
 // The page's own controls take no orders from another site, whatever cookie comes along; controlRecording.php does.
 func TestOtherSites(t *testing.T) {
 	sim, srv := start(t, agui.Config{})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"offrecord/app/recording"
+	"offrecord/e2e/sim/ledger"
 )
 
 //go:embed page
@@ -41,8 +42,9 @@ type deskView struct {
 	Tape     string // recording, silent, unrecorded or none: the page's data-tape
 	Since    time.Time
 	Now      time.Time
-	Call     *Call
-	Silences []Interval
+	Call     *Call      // with the end of its tape
+	Silences []Interval // the newest, oldest first
+	Earlier  int        // silences before these
 	Records  bool
 	Requests []row
 	Fault    string // the chosen preset; empty if a test set another
@@ -89,6 +91,9 @@ func (s *Simulator) workspace(w http.ResponseWriter, r *http.Request) {
 	s.page(w, http.StatusOK, "workspace", s.view(agent))
 }
 
+// listed is how many requests, and how many silences, the page has room for.
+const listed = 6
+
 // view is what the agent's page shows now.
 func (s *Simulator) view(agent string) deskView {
 	s.mu.Lock()
@@ -102,7 +107,7 @@ func (s *Simulator) view(agent string) deskView {
 	}
 	if c := d.active(); c != nil {
 		call := *c
-		call.Tape = slices.Clone(c.Tape)
+		call.Tape = ledger.Drawn(c.Tape, func(i Interval) time.Time { return i.To }, v.Now)
 		v.Call, v.Since, v.Tape = &call, call.Started, "unrecorded"
 		if call.Recorded {
 			last := call.Tape[len(call.Tape)-1]
@@ -111,11 +116,16 @@ func (s *Simulator) view(agent string) deskView {
 				v.Tape = "silent"
 			}
 		}
-		for _, i := range call.Tape {
-			if i.Silent {
+		for _, i := range slices.Backward(c.Tape) {
+			switch {
+			case !i.Silent:
+			case len(v.Silences) < listed:
 				v.Silences = append(v.Silences, i)
+			default:
+				v.Earlier++
 			}
 		}
+		slices.Reverse(v.Silences)
 	}
 	v.Requests = s.rows(agent)
 	return v
@@ -124,7 +134,7 @@ func (s *Simulator) view(agent string) deskView {
 // rows returns the last requests that asked something of the agent's tape, or came without a session, newest first. The
 // lock is held.
 func (s *Simulator) rows(agent string) []row {
-	requests, did := s.Newest(6, func(r Request) bool { return r.Action != "" && (r.Agent == "" || r.Agent == agent) }, func(r Request) int { return r.Seq })
+	requests, did := s.Newest(listed, func(r Request) bool { return r.Action != "" && (r.Agent == "" || r.Agent == agent) }, func(r Request) int { return r.Seq })
 	var rows []row
 	for i, r := range requests {
 		w := row{At: r.At, Action: r.Action, Via: string(r.Via()), Answer: fmt.Sprint(r.Status), Effect: "no change"}

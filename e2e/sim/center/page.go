@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"net/http"
 	"time"
+
+	"offrecord/e2e/sim/ledger"
 )
 
 //go:embed page
@@ -100,6 +102,7 @@ func (p *Page) state(w http.ResponseWriter, _ *http.Request) {
 	for _, a := range c.config.Agents {
 		d := desk{Agent: a.ID, Record: true}
 		if call, ok := c.Live(a.ID); ok {
+			call.Tape = ledger.Drawn(call.Tape, func(i Interval) time.Time { return i.To }, state.Now)
 			d.Call, d.Busy = &call, c.Busy(call.ID)
 		}
 		state.Desks = append(state.Desks, d)

@@ -171,3 +171,16 @@ func (l *Ledger[R, F]) Newest(n int, passes func(R) bool, seq func(R) int) (requ
 	}
 	return requests, did
 }
+
+// Drawn is the end of a tape, as much as a simulator's page has room for: to tells when a stretch ended, and is zero for the
+// one that goes on. A page that is told of all of a long call after every request weighs on the very requests that a test
+// counts and measures.
+func Drawn[I any](tape []I, to func(I) time.Time, now time.Time) []I {
+	const strip = 30 * time.Second // a strip shows 24 s
+	for i, stretch := range tape {
+		if end := to(stretch); end.IsZero() || now.Sub(end) < strip {
+			return slices.Clone(tape[i:])
+		}
+	}
+	return nil
+}
