@@ -209,12 +209,14 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// signIn signs the desk's agent in to the platform, by its log-in page, and starts a call.
+// signIn signs the desk's agent in to the platform, by its log-in page, and starts a call. The platform's page, which draws a
+// tape for a person many times a second, isn't left on: nobody looks, and it took a quarter of the processors.
 func (d *desk) signIn(t *testing.T, tab *browser.Tab) {
 	t.Helper()
 	tab.Open(d.url + agui.LoginPath)
 	tab.Click("button", fmt.Sprintf("Log in as %s %s", d.name, d.email()))
 	tab.Until(`location.pathname === "` + agui.WorkspacePath + `"`)
+	tab.Open("about:blank")
 	d.sim.StartCall(d.agent())
 }
 

@@ -156,6 +156,8 @@ func (s settings) allocator(path string, net *Net) []chromedp.ExecAllocatorOptio
 		// Every name under .test is this machine; localhost and its like stay; anything else doesn't exist.
 		chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"),
 		chromedp.Flag("ignore-certificate-errors-spki-list", net.spki()),
+		// The address bar's suggestions are pages of their own, loaded at the start: more work than all else until the first tab.
+		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,WebUIOmniboxPopup,WebUIOmniboxAimPopup"),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("no-pings", true),
