@@ -40,7 +40,7 @@ func (c *Controller) Command(action recording.Action, origin recording.Origin, r
 		return "", NeedsWindow
 	}
 	c.noRecord, c.notice, c.detour = false, "", ""
-	s := c.begin(route, asked{action, origin, reason}, false)
+	s := c.begin(route, asked{action: action, origin: origin, reason: reason}, false)
 	c.warmed.used()
 	return s.attempt.ID, ""
 }

@@ -42,6 +42,7 @@ type Controller struct {
 	mu       sync.Mutex
 	view     panel.View          // as the server last said, without what is known here
 	attempts []recording.Attempt // newest first: the server's, those of other tabs, and this one's
+	said     map[string]bool     // those of which the server has said what became of them
 	shots    map[string]*shot    // under way in this tab
 	kept     map[string]*kept    // to be told to the server
 	pressed  map[recording.Action]time.Time
@@ -74,15 +75,18 @@ func New(browser Browser, server Server, initial panel.View) *Controller {
 	c := &Controller{
 		browser: browser, server: server, view: initial,
 		routed: make(chan struct{}), told: make(chan struct{}), reopen: make(chan struct{}, 1),
-		attempts: slices.Clone(initial.Attempts),
-		shots:    map[string]*shot{}, kept: map[string]*kept{},
+		said:  map[string]bool{},
+		shots: map[string]*shot{}, kept: map[string]*kept{},
 		pressed: map[recording.Action]time.Time{},
 		wake:    make(chan struct{}), watchers: map[int]func(panel.View){},
 		ctx:    context.Background(),
 		online: browser.Online(), cookies: browser.Cookies(),
 	}
+	for _, a := range slices.Backward(initial.Attempts) {
+		c.hearOf(a)
+	}
 	if a := initial.Snapshot.Attempt; a != nil {
-		c.learn(*a)
+		c.hearOf(*a)
 	}
 	if !initial.Now.IsZero() {
 		c.clock.set(initial.Now)
@@ -164,6 +168,7 @@ func (c *Controller) Attest() {
 	a.Outcome, a.DecidedAt, a.Detail = recording.Attested, &now, ""
 	a.Evidence = &recording.Evidence{Kind: recording.Word, AfterMS: int(now.Sub(a.RequestedAt) / time.Millisecond)}
 	c.learn(a)
+	delete(c.said, a.ID) // the server has yet to hear of it
 	c.report(a)
 	c.tell(a)
 	c.show()
@@ -274,6 +279,9 @@ func (c *Controller) learn(a recording.Attempt) {
 	})
 	c.attempts = slices.Insert(c.attempts, at, a)
 	if len(c.attempts) > 2*listed {
+		for _, old := range c.attempts[2*listed:] {
+			delete(c.said, old.ID)
+		}
 		c.attempts = slices.Delete(c.attempts, 2*listed, len(c.attempts))
 	}
 }
@@ -367,7 +375,7 @@ func (c *Controller) press(action recording.Action, reason string, unrecorded bo
 	}
 	c.pressed[action] = time.Now()
 	c.noRecord, c.notice, c.detour = false, "", ""
-	c.begin(c.way(action), asked{action, recording.Hand, reason}, unrecorded)
+	c.begin(c.way(action), asked{action: action, origin: recording.Hand, reason: reason}, unrecorded)
 	c.warmed.used()
 }
 
@@ -379,6 +387,7 @@ func (c *Controller) begin(route recording.Route, by asked, unrecorded bool) *sh
 	s := &shot{
 		begun:  time.Now(),
 		before: shown.State,
+		last:   by.last,
 		attempt: recording.Attempt{
 			ID: uuid.NewString(), Action: action, Agent: c.view.Agent, Platform: c.view.Platform, Call: shown.Call,
 			Route: route, Origin: by.origin, Reason: by.reason, RequestedAt: c.now(),
@@ -412,10 +421,14 @@ type asked struct {
 	action recording.Action
 	origin recording.Origin
 	reason string
+	// last: it is asked for by this way because the other one failed, so there is none left.
+	last bool
 }
 
 // askedFor is what an attempt was made for, to ask for it once more.
-func askedFor(a recording.Attempt) asked { return asked{a.Action, a.Origin, a.Reason} }
+func askedFor(a recording.Attempt) asked {
+	return asked{action: a.Action, origin: a.Origin, reason: a.Reason}
+}
 
 func (c *Controller) known(id string) (recording.Attempt, bool) {
 	i := slices.IndexFunc(c.attempts, func(a recording.Attempt) bool { return a.ID == id })

@@ -26,6 +26,8 @@ type browser struct {
 	cookies  session.Cookies
 	blocked  bool // windows
 	reach    session.Reach
+	loads    time.Duration // after which each frame fires load; 0: when the test says so
+	reached  int           // how often it was asked whether the platform answers
 	frames   []*frame
 	windows  []*window
 	store    map[string]string
@@ -69,6 +71,9 @@ func (b *browser) Frame(t session.Target, tell func(session.Signal)) func() {
 	b.note("frame %s", actionOf(t))
 	f := &frame{target: t, tell: tell}
 	b.frames = append(b.frames, f)
+	if b.loads > 0 {
+		time.AfterFunc(b.loads, func() { tell(session.Signal{}) })
+	}
 	return func() { f.removed = true }
 }
 
@@ -113,9 +118,9 @@ func (b *browser) Warm(string) {
 
 func (b *browser) Reach(_ string, told func(session.Reach)) {
 	b.mu.Lock()
-	r := b.reach
-	b.mu.Unlock()
-	go told(r)
+	defer b.mu.Unlock()
+	b.reached++
+	go told(b.reach)
 }
 
 func (b *browser) Online() bool {
@@ -165,6 +170,13 @@ func (b *browser) Tell(message string) {
 func (b *browser) Listen(l session.Listener) func() {
 	b.listener = l
 	return func() {}
+}
+
+// set changes the browser.
+func (b *browser) set(change func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change()
 }
 
 // did is what was sent, without the warming.
@@ -385,9 +397,15 @@ func (t *tab) set(change func(*browser, *server)) {
 // open runs a controller for the length of the test's bubble. With it every wait ends: the clock is the bubble's.
 func open(t *testing.T, b *browser, s *server) *tab {
 	t.Helper()
-	v := panel.View{Agent: "bill@acme.example", Platform: "acme", PlatformKind: "8x8", Link: panel.Live,
-		Snapshot: *s.snapshot(), Now: time.Now()}
-	tab := &tab{Controller: session.New(b, s, v), b: b, s: s}
+	tab := openAt(t, b, s, s.snapshot())
+	tab.s = s
+	return tab
+}
+
+func openAt(t *testing.T, b *browser, s session.Server, drawn *recording.Snapshot) *tab {
+	t.Helper()
+	v := panel.View{Agent: "bill@acme.example", Platform: "acme", PlatformKind: "8x8", Link: panel.Live, Snapshot: *drawn, Now: time.Now()}
+	tab := &tab{Controller: session.New(b, s, v), b: b}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

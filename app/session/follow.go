@@ -210,6 +210,9 @@ func (c *Controller) whyEnded(ctx context.Context) {
 
 // hearOf takes what the server says of an attempt. What it has decided about one of ours ends ours.
 func (c *Controller) hearOf(a recording.Attempt) {
+	if a.Settled() {
+		c.said[a.ID] = true
+	}
 	if s := c.shots[a.ID]; s != nil {
 		if s.taken = true; !a.Settled() {
 			if a.Route == recording.RouteServer || c.combined(a) { // it may be on its way: accepted, and not seen yet
@@ -262,8 +265,9 @@ func (c *Controller) hear(message string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a.ID == "" || a.Agent != c.view.Agent || a.Platform != c.view.Platform || a.Outcome == recording.Confirmed || c.shots[a.ID] != nil {
-		return // another tab can't know of an effect either: that is the server's to say
+	if a.ID == "" || a.Agent != c.view.Agent || a.Platform != c.view.Platform || a.Outcome == recording.Confirmed || c.shots[a.ID] != nil ||
+		c.said[a.ID] && a.Outcome != recording.Attested {
+		return // another tab can't know of an effect either, nor better than the server: that is the server's to say
 	}
 	c.learn(a)
 	c.show()
@@ -329,6 +333,9 @@ func (c *Controller) overlay() recording.Snapshot {
 	s := c.view.Snapshot
 	for i := len(c.attempts) - 1; i >= 0; i-- { // oldest first
 		a := c.attempts[i]
+		if c.said[a.ID] && a.Settled() && !s.AsOf.Before(*a.DecidedAt) {
+			continue // the snapshot has it, in the place that the server gave it
+		}
 		newer := s.Attempt == nil || s.Attempt.ID != a.ID && c.after(a, *s.Attempt)
 		further := s.Attempt != nil && s.Attempt.ID == a.ID && a.Settled() && !s.Attempt.Settled()
 		if !newer && !further {

@@ -112,13 +112,13 @@ func (c *Controller) answer(s *shot, told recording.Attempt, err error) bool {
 // byBrowser fires a pause from here, too, where the server can't be reached: a pause doesn't wait for it.
 func (c *Controller) byBrowser(s *shot) {
 	a := s.attempt
-	if c.newest(a.ID) && a.Action.Silences() && c.route.carries(recording.Pause) && c.transport() == recording.TransportIframe {
+	if !s.last && c.newest(a.ID) && a.Action.Silences() && c.route.carries(recording.Pause) && c.transport() == recording.TransportIframe {
 		c.detour = "offrecord's server can't be reached. This browser asked the platform itself."
-		reason := a.Reason
+		by := asked{action: recording.Pause, origin: a.Origin, reason: a.Reason}
 		if a.Action == recording.DoNotRecord {
-			reason = declined
+			by.reason = declined
 		}
-		c.begin(recording.RouteSession, asked{recording.Pause, a.Origin, reason}, false)
+		c.begin(recording.RouteSession, by, false)
 	}
 }
 

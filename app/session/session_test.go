@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -365,6 +366,64 @@ func TestAPeerCantClaimAnEffect(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What another tab gave up waiting for isn't unknown where the server has said what became of it.
+func TestAPeerCantTakeBackTheServersWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		tab := open(t, newBrowser(), s)
+		decided := time.Now().UTC()
+		a := recording.Attempt{ID: "x", Action: recording.Pause, Agent: "bill@acme.example", Platform: "acme", Route: recording.RouteServer,
+			Outcome: recording.Confirmed, State: recording.Paused, RequestedAt: decided, DecidedAt: &decided}
+		snapshot := s.snapshot()
+		snapshot.State, snapshot.Attempt = recording.Paused, &a
+		s.stream(session.Event{Attempt: &a})
+		s.stream(session.Event{Snapshot: snapshot})
+		for outcome, want := range map[recording.Outcome]recording.State{recording.Unknown: recording.Paused, recording.Sent: recording.Paused} {
+			late, later := a, decided.Add(time.Minute)
+			late.Outcome, late.DecidedAt, late.State = outcome, &later, recording.StateUnknown
+			text, err := json.Marshal(late)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tab.b.listener.Heard(string(text))
+			if v := tab.shown(); panel.Say(v).State != want || v.Attempts[0].Outcome != recording.Confirmed {
+				t.Errorf("%s: shown as %q", outcome, panel.Say(v).Headline)
+			}
+		}
+	})
+}
+
+// A server and a platform that can't be reached, on a computer that believes to be online, are no reason to ask both in turn.
+func TestNothingIsAskedInCircles(t *testing.T) {
+	for name, prepare := range map[string]func(*server){
+		"the server first":  func(s *server) { byBoth(s); slices.Reverse(s.route.Routes) },
+		"the browser first": byBoth,
+		"both at once":      func(s *server) { byBoth(s); s.route.Combine = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, s := newBrowser(), newServer()
+				prepare(s)
+				b.loads, s.act = 5*time.Millisecond, away
+				tab := open(t, b, s)
+				wait(time.Second) // the platform answered
+				tab.set(func(b *browser, s *server) { b.reach, s.down = session.Unreached, true })
+				for range 2 { // at the second press it is known that the platform doesn't
+					tab.Pause()
+					wait(time.Minute)
+				}
+				if did, ordered := b.did(), s.ordered(); len(did) > 3 || len(ordered) > 4 {
+					t.Errorf("two presses: the browser did %d times something, and %d orders were made", len(did), len(ordered))
+				}
+				tab.set(func(_ *browser, s *server) { s.down, s.act = false, answers(recording.Confirmed) })
+				s.stream(session.Event{Snapshot: s.snapshot()})
+				tab.Pause()
+				wait(time.Minute)
+			})
+		})
+	}
 }
 
 func TestReadiness(t *testing.T) {

@@ -20,6 +20,7 @@ type shot struct {
 	after   *shot              // an older, opposite shot in flight: this one is fired once more when that has settled
 	chased  bool               // a pause was asked of the server while this resume was in flight: it is asked once more when this has settled
 	dropped bool               // it was given up, and not for want of a way
+	last    bool               // no other way is left if this one fails
 	taken   bool               // the server knows of it
 	seenAs  *recording.Attempt // what this browser saw of it, where the server's word is still to come
 	window  Window
@@ -281,7 +282,9 @@ func (c *Controller) fallOver(s *shot) {
 	a := s.attempt
 	if a.Route == recording.RouteSession && c.newest(a.ID) && c.browser.Online() && c.route.serves(a.Action) {
 		c.detour = "This browser could not send it. offrecord's server was asked instead."
-		c.begin(recording.RouteServer, askedFor(a), false)
+		by := askedFor(a)
+		by.last = true
+		c.begin(recording.RouteServer, by, false)
 	}
 }
 
