@@ -434,6 +434,12 @@ func known(a recording.Attempt, name string) string {
 			return "It was not carried out."
 		}
 		switch seen.Kind {
+		case recording.FrameLoad:
+			return "This computer does not reach " + name + ". Nothing was sent."
+		case recording.PopupClosed:
+			return "The small window was closed before anything was sent."
+		case recording.Held:
+			return "It was held back in this browser. Nothing was sent."
 		case recording.CSP:
 			return "This page's security policy held the request back. Nothing was sent."
 		case recording.Blocked:
@@ -507,7 +513,7 @@ func advice(a recording.Attempt, name, line string) []string {
 	if sentence := outcomeSentence(a, name); sentence != line {
 		all = append(all, actionName(a.Action)+": "+sentence)
 	}
-	if d := detail(a); d != "" && served(a) {
+	if d := detail(a); d != "" && (served(a) || a.Evidence != nil && a.Evidence.Kind == recording.Held) {
 		do = d
 	}
 	all = append(all, do)
@@ -584,6 +590,10 @@ func remedy(a recording.Attempt, name string) string {
 			return "Allow pop-up windows for this page in the address bar, then " + again
 		case recording.Offline:
 			return "Check the network, then " + again
+		case recording.FrameLoad:
+			return "Check the network or the VPN, then " + again
+		case recording.PopupClosed:
+			return "Leave the small window to close by itself, and " + again
 		}
 		return upper(again)
 	case recording.Unknown:

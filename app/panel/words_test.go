@@ -16,7 +16,7 @@ var (
 	actions  = []recording.Action{recording.Pause, recording.Resume, recording.Start, recording.Stop, recording.Mask, recording.Unmask, recording.DoNotRecord, ""}
 	outcomes = []recording.Outcome{recording.Pending, recording.Confirmed, recording.Accepted, recording.Sent, recording.NoCall, recording.NotEnabled, recording.Locked,
 		recording.Denied, recording.NotFound, recording.Failed, recording.Unknown, recording.Superseded, recording.Attested, "paused"}
-	kinds = []recording.EvidenceKind{"", recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked, recording.Offline,
+	kinds = []recording.EvidenceKind{"", recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked, recording.Held, recording.Offline,
 		recording.Status, recording.Word, recording.Reported, recording.ReadBack, recording.Silence, "paused"}
 	// byServer are the kinds of evidence that the server has.
 	byServer = []recording.EvidenceKind{"", recording.Blocked, recording.Offline, recording.Status, recording.Reported, recording.ReadBack, recording.Silence}
@@ -235,6 +235,12 @@ func TestWords(t *testing.T) {
 			Words{State: recording.StateUnknown, Outcome: recording.Attested, Headline: "Your word only", Card: "Look at 8x8 before the card", Line: "You said that you paused it in 8x8's own screen. 8x8 has not said so."}},
 		{"blocked", recording.StateUnknown, attempt(recording.Pause, recording.Failed, recording.Blocked), nil, Live,
 			Words{State: recording.StateUnknown, Outcome: recording.Failed, Headline: "Pause failed", Card: cardNotYet, Line: "The browser blocked the small window. Nothing was sent.", Alarm: true}},
+		{"held back", recording.StateUnknown, attempt(recording.Pause, recording.Failed, recording.Held), nil, Live,
+			Words{State: recording.StateUnknown, Outcome: recording.Failed, Headline: "Pause failed", Card: cardNotYet, Line: "It was held back in this browser. Nothing was sent.", Alarm: true}},
+		{"closed before", recording.StateUnknown, attempt(recording.Pause, recording.Failed, recording.PopupClosed), nil, Live,
+			Words{State: recording.StateUnknown, Outcome: recording.Failed, Headline: "Pause failed", Card: cardNotYet, Line: "The small window was closed before anything was sent.", Alarm: true}},
+		{"the platform is out of reach", recording.StateUnknown, attempt(recording.Pause, recording.Failed, recording.FrameLoad), nil, Live,
+			Words{State: recording.StateUnknown, Outcome: recording.Failed, Headline: "Pause failed", Card: cardNotYet, Line: "This computer does not reach 8x8. Nothing was sent.", Alarm: true}},
 		{"failed while it is known to record", recording.Recording, attempt(recording.Pause, recording.Failed, recording.Offline), nil, Live,
 			Words{State: recording.Recording, Outcome: recording.Failed, Headline: "Recording", Card: cardNotYet, Line: "This computer has no network. Nothing was sent.", Alarm: true}},
 		{"reconnecting after a confirmed pause", recording.Paused, attempt(recording.Pause, recording.Confirmed, recording.Reported), hold, Reconnecting,

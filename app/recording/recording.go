@@ -146,6 +146,7 @@ const (
 	PopupOpen   EvidenceKind = "popup_open"   // the popup was still open when its time was up
 	CSP         EvidenceKind = "csp"          // a securitypolicyviolation named the platform: nothing was sent
 	Blocked     EvidenceKind = "blocked"      // the browser refused to open the popup
+	Held        EvidenceKind = "held"         // the panel held it back itself, so nothing was sent
 	Offline     EvidenceKind = "offline"      // the browser had no network
 	Status      EvidenceKind = "status"       // an HTTP status was readable
 	Word        EvidenceKind = "word"         // the agent's own word, for attested

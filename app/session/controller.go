@@ -268,8 +268,11 @@ func (c *Controller) now() time.Time {
 // place: the server stamps an order when it arrives, which may be after a newer press here.
 func (c *Controller) learn(a recording.Attempt) {
 	if i := slices.IndexFunc(c.attempts, func(x recording.Attempt) bool { return x.ID == a.ID }); i >= 0 {
-		if !c.attempts[i].Settled() || a.Settled() {
-			a.RequestedAt = c.attempts[i].RequestedAt
+		if was := c.attempts[i]; !was.Settled() || a.Settled() {
+			a.RequestedAt = was.RequestedAt
+			if held(was) && held(a) && was.Detail != "" { // only who held it back knows why
+				a.Detail = was.Detail
+			}
 			c.attempts[i] = a
 		}
 		return
@@ -284,6 +287,10 @@ func (c *Controller) learn(a recording.Attempt) {
 		}
 		c.attempts = slices.Delete(c.attempts, 2*listed, len(c.attempts))
 	}
+}
+
+func held(a recording.Attempt) bool {
+	return a.Settled() && a.Outcome == recording.Failed && a.Evidence != nil && a.Evidence.Kind == recording.Held
 }
 
 // newest reports whether no attempt was asked for after id.
@@ -342,7 +349,7 @@ func (c *Controller) session() (*SessionRoute, string) {
 	case c.route == nil:
 		return nil, "offrecord doesn't know yet how to reach the platform. Reload the page."
 	case !c.route.carries(recording.Pause):
-		return nil, "This account can't be paused from the browser. Ask your administrator."
+		return nil, "This account's platform can't be reached from the browser. Ask your administrator."
 	}
 	return c.route.Session, ""
 }

@@ -216,6 +216,7 @@ type server struct {
 	streams  int  // opened so far
 	mute     bool // the stream is dead without knowing it
 	extended *recording.Snapshot
+	behind   time.Duration // its clock, against this computer's
 }
 
 func newServer() *server {
@@ -330,9 +331,12 @@ func (s *server) Extend(_ context.Context, pause string) (recording.Snapshot, er
 }
 
 func (s *server) Events(told func(session.Event)) func() {
+	s.mu.Lock()
 	s.stream = told
 	s.streams++
-	if s.down {
+	down := s.down
+	s.mu.Unlock()
+	if down {
 		go told(session.Event{Lost: true, Ended: true})
 		return func() {}
 	}
@@ -350,7 +354,7 @@ func (s *server) Events(told func(session.Event)) func() {
 				mute := s.mute
 				s.mu.Unlock()
 				if !mute {
-					told(session.Event{Beat: time.Now()})
+					told(session.Event{Beat: s.clock()})
 				}
 			}
 		}
@@ -359,8 +363,10 @@ func (s *server) Events(told func(session.Event)) func() {
 }
 
 func (s *server) snapshot() *recording.Snapshot {
-	return &recording.Snapshot{Agent: "bill@acme.example", Platform: "acme", State: recording.StateUnknown, AsOf: time.Now().UTC(), Ready: true}
+	return &recording.Snapshot{Agent: "bill@acme.example", Platform: "acme", State: recording.StateUnknown, AsOf: s.clock(), Ready: true}
 }
+
+func (s *server) clock() time.Time { return time.Now().UTC().Add(-s.behind) }
 
 func (s *server) heard() []string {
 	s.mu.Lock()
@@ -404,7 +410,7 @@ func open(t *testing.T, b *browser, s *server) *tab {
 
 func openAt(t *testing.T, b *browser, s session.Server, drawn *recording.Snapshot) *tab {
 	t.Helper()
-	v := panel.View{Agent: "bill@acme.example", Platform: "acme", PlatformKind: "8x8", Link: panel.Live, Snapshot: *drawn, Now: time.Now()}
+	v := panel.View{Agent: "bill@acme.example", Platform: "acme", PlatformKind: "8x8", Link: panel.Live, Snapshot: *drawn, Now: drawn.AsOf}
 	tab := &tab{Controller: session.New(b, s, v), b: b}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

@@ -85,7 +85,7 @@ func (c *Controller) recover() {
 	for key, text := range c.browser.Kept(c.keyPrefix()) {
 		var k kept
 		id := strings.TrimPrefix(key, c.keyPrefix())
-		if err := json.Unmarshal([]byte(text), &k); err != nil || k.Announcement.ID != id || time.Since(k.Announcement.RequestedAt) > keepFor {
+		if err := json.Unmarshal([]byte(text), &k); err != nil || k.Announcement.ID != id || c.clock.now().Sub(k.Announcement.RequestedAt) > keepFor {
 			c.browser.Forget(key)
 			continue
 		}

@@ -110,7 +110,7 @@ func TestByTheServer(t *testing.T) {
 			byBoth(s)
 			b.cookies, s.slow = session.CookiesBlocked, time.Second
 		},
-			func(t *tab) { t.Resume(); t.b.windows[0].Close(); wait(2 * time.Second) }, nil, []string{"window resume"}, "resume failed blocked", recording.StateUnknown},
+			func(t *tab) { t.Resume(); t.b.windows[0].Close(); wait(2 * time.Second) }, nil, []string{"window resume"}, "resume failed popup_closed", recording.StateUnknown},
 		{"without a cookie route the server's away is no reason for a frame", func(_ *browser, s *server) { s.act = away }, func(t *tab) { t.Pause(); wait(4 * time.Second) },
 			[]string{"pause"}, nil, "pause ", recording.Pausing},
 		{"the server is away, and a frame isn't", func(_ *browser, s *server) { cookie(s); byBoth(s); slices.Reverse(s.route.Routes); s.act = away },

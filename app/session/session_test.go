@@ -48,7 +48,7 @@ func TestWhatIsSentAndWhatIsSaid(t *testing.T) {
 			[]string{"window resume", "go resume"}, []string{"announce resume", "report accepted popup_closed"}, "resume accepted popup_closed", recording.StateUnknown},
 		{"a resume's popup that a person closes before it is sent", func(b *browser, s *server) { b.cookies, s.slow = session.CookiesBlocked, time.Second },
 			func(t *tab) { t.Resume(); t.b.windows[0].Close(); wait(2 * time.Second) },
-			[]string{"window resume"}, []string{"announce resume", "report failed blocked"}, "resume failed blocked", recording.StateUnknown},
+			[]string{"window resume"}, []string{"announce resume", "report failed popup_closed"}, "resume failed popup_closed", recording.StateUnknown},
 		{"offline", func(b *browser, _ *server) { b.offline = true }, func(t *tab) { t.Pause(); synctest.Wait() },
 			nil, []string{"announce pause", "report failed offline"}, "pause failed offline", recording.StateUnknown},
 		{"a policy that refuses the platform", nil,
@@ -73,7 +73,7 @@ func TestWhatIsSentAndWhatIsSaid(t *testing.T) {
 				t.Pause()
 				t.load()
 			},
-			[]string{"frame pause", "frame pause"}, []string{"announce pause", "report unknown frame_load", "announce pause", "report failed offline"}, "pause failed offline", recording.StateUnknown},
+			[]string{"frame pause", "frame pause"}, []string{"announce pause", "report unknown frame_load", "announce pause", "report failed frame_load"}, "pause failed frame_load", recording.StateUnknown},
 		{"a probe that never worked proves nothing, and neither does the load", func(b *browser, _ *server) { b.reach = session.Unreached }, func(t *tab) { t.Pause(); t.load() },
 			[]string{"frame pause"}, []string{"announce pause", "report unknown frame_load"}, "pause unknown frame_load", recording.StateUnknown},
 		{"a double click", nil, func(t *tab) { t.Pause(); t.Pause(); t.load(); wait(300 * time.Millisecond); t.Pause() },
@@ -84,11 +84,11 @@ func TestWhatIsSentAndWhatIsSaid(t *testing.T) {
 			nil, []string{"announce resume"}, "resume superseded", recording.StateUnknown},
 		{"a resume that is not yet written down when a pause is pressed isn't sent", func(_ *browser, s *server) { s.slow = time.Second },
 			func(t *tab) { t.Resume(); wait(100 * time.Millisecond); t.Pause(); t.load(); wait(3 * time.Second) },
-			[]string{"frame pause"}, []string{"announce resume", "announce resume", "announce pause", "report failed blocked", "report sent frame_load"}, "pause sent frame_load", recording.StateUnknown},
+			[]string{"frame pause"}, []string{"announce resume", "announce resume", "announce pause", "report failed held", "report sent frame_load"}, "pause sent frame_load", recording.StateUnknown},
 		{"attested", nil, func(t *tab) { t.Pause(); t.load(); t.Attest(); synctest.Wait() },
 			[]string{"frame pause"}, []string{"announce pause", "report sent frame_load", "report attested word"}, "pause attested word", recording.StateUnknown},
 		{"an account without a session route", func(_ *browser, s *server) { s.route.Session = nil }, func(t *tab) { t.Pause(); synctest.Wait() },
-			nil, []string{"announce pause", "report failed blocked"}, "pause failed blocked", recording.StateUnknown},
+			nil, []string{"announce pause", "report failed held"}, "pause failed held", recording.StateUnknown},
 		{"the server forgot an attempt that it was told of", func(_ *browser, s *server) { s.forgets = true }, func(t *tab) { t.Pause(); t.load() },
 			[]string{"frame pause"}, []string{"announce pause", "announce pause", "report sent frame_load"}, "pause sent frame_load", recording.StateUnknown},
 	}
@@ -157,6 +157,53 @@ func TestAPauseIsKeptUntilTheServerHasIt(t *testing.T) {
 		}
 		if len(tab.b.store) != 0 || len(tab.b.did()) != 0 {
 			t.Errorf("kept %q, did %q", tab.b.store, tab.b.did())
+		}
+	})
+}
+
+// What is kept is as old as the server's clock has it, whatever the computer's says.
+func TestAWrongClockDropsNothing(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Hour, 30 * time.Hour, -30 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			b, s := newBrowser(), newServer()
+			s.behind = ahead
+			tab := open(t, b, s)
+			tab.set(func(_ *browser, s *server) { s.down = true })
+			tab.Pause()
+			tab.load()
+			wait(time.Second)
+			if len(b.store) != 1 {
+				t.Fatalf("%d attempts are kept", len(b.store))
+			}
+			s = newServer()
+			s.behind = ahead
+			open(t, &browser{cookies: session.CookiesAllowed, store: b.store}, s)
+			wait(time.Minute)
+			if got := s.heard(); !slices.Equal(got, []string{"announce pause", "report sent frame_load"}) {
+				t.Errorf("%s ahead: the server heard %q", ahead, got)
+			}
+		})
+	}
+}
+
+// Only who held a press back knows why, and the server's word for it doesn't take that away.
+func TestWhyAPressWasHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.route.Session = nil
+		tab := open(t, newBrowser(), s)
+		tab.Pause()
+		synctest.Wait()
+		a := tab.shown().Attempts[0]
+		why := a.Detail
+		later := a.DecidedAt.Add(time.Second)
+		a.DecidedAt, a.Detail = &later, "The panel held it back, so nothing was sent."
+		snapshot := s.snapshot()
+		snapshot.Attempt = &a
+		s.stream(session.Event{Attempt: &a})
+		s.stream(session.Event{Snapshot: snapshot})
+		if w := panel.Say(tab.shown()); why == "" || !slices.Contains(w.Advice, why) || strings.Contains(w.Line, "window") {
+			t.Errorf("%q, and what to do: %q; it was because %q", w.Line, w.Advice, why)
 		}
 	})
 }

@@ -56,7 +56,7 @@ func (c *Controller) drop(s *shot, why string) {
 		s.window.Close()
 	}
 	s.dropped = true
-	c.settle(s, recording.Failed, recording.Blocked, why)
+	c.settle(s, recording.Failed, recording.Held, why)
 }
 
 // chase remembers a pause that is asked for while an older resume is in flight, where the server can't put them in order
@@ -80,12 +80,12 @@ func (c *Controller) chase(pause *shot) {
 func (c *Controller) fire(s *shot) {
 	route, why := c.session()
 	if route == nil {
-		c.settle(s, recording.Failed, recording.Blocked, why)
+		c.settle(s, recording.Failed, recording.Held, why)
 		return
 	}
 	target, err := route.target(s.attempt.Action)
 	if err != nil {
-		c.settle(s, recording.Failed, recording.Blocked, err.Error())
+		c.settle(s, recording.Failed, recording.Held, err.Error())
 		return
 	}
 	if !c.browser.Online() {
@@ -100,11 +100,11 @@ func (c *Controller) fire(s *shot) {
 		}
 		if s.window.Closed() {
 			s.dropped = !s.attempt.Action.Silences() // by a person, who may have thought better of it
-			c.settle(s, recording.Failed, recording.Blocked, "The small window was closed before anything was sent.")
+			c.settle(s, recording.Failed, recording.PopupClosed, "The small window was closed before anything was sent.")
 			return
 		}
 		if err := s.window.Go(target); err != nil {
-			c.settle(s, recording.Failed, recording.Blocked, "The small window couldn't be used. Nothing was sent.")
+			c.settle(s, recording.Failed, recording.Held, "The small window couldn't be used. Nothing was sent.")
 			return
 		}
 		go c.look(s, shot, s.window)
@@ -181,7 +181,7 @@ func (c *Controller) saw(s *shot, seen int, target Target, sig Signal) {
 		case after != Unreached:
 			c.settle(s, recording.Sent, recording.FrameLoad, "")
 		case before == Unreached && answered: // the probe can be believed
-			c.settle(s, recording.Failed, recording.Offline, "The platform can't be reached from this computer. Nothing was sent.")
+			c.settle(s, recording.Failed, recording.FrameLoad, "The platform can't be reached from this computer. Nothing was sent.")
 		default:
 			c.settle(s, recording.Unknown, recording.FrameLoad, "The platform couldn't be reached just afterwards.")
 		}
@@ -334,7 +334,7 @@ func (c *Controller) announceFirst(s *shot) {
 		return
 	}
 	if route, why := c.session(); route == nil {
-		c.settle(s, recording.Failed, recording.Blocked, why)
+		c.settle(s, recording.Failed, recording.Held, why)
 		return
 	}
 	if s.attempt.Transport == recording.TransportPopup && !c.open(s) {

@@ -301,7 +301,7 @@ func (r Record) check() error {
 			return fmt.Errorf("the year %d can't be written", y)
 		}
 	}
-	if r.Evidence != nil && !oneOf(r.Evidence.Kind, recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked,
+	if r.Evidence != nil && !oneOf(r.Evidence.Kind, recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked, recording.Held,
 		recording.Offline, recording.Status, recording.Word, recording.Reported, recording.ReadBack, recording.Silence) {
 		return fmt.Errorf("unknown evidence %q", r.Evidence.Kind)
 	}

@@ -113,7 +113,7 @@ type Report struct {
 var reportable = []recording.Outcome{recording.Sent, recording.Accepted, recording.Failed, recording.Denied, recording.Unknown, recording.Attested}
 
 // seen are the kinds of evidence that a browser can have.
-var seen = []recording.EvidenceKind{recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked, recording.Offline,
+var seen = []recording.EvidenceKind{recording.FrameLoad, recording.PopupClosed, recording.PopupOpen, recording.CSP, recording.Blocked, recording.Held, recording.Offline,
 	recording.Status, recording.Silence}
 
 func (r Report) check() error {
@@ -131,7 +131,7 @@ func (r Report) check() error {
 		return InvalidError("evidence is missing: say what was seen.")
 	}
 	if !slices.Contains(seen, e.Kind) && (e.Kind != recording.Word || r.Outcome != recording.Attested) {
-		return InvalidError("evidence.kind is unknown: use frame_load, popup_closed, popup_open, csp, blocked, offline, status or silence.")
+		return InvalidError("evidence.kind is unknown: use frame_load, popup_closed, popup_open, csp, blocked, held, offline, status or silence.")
 	}
 	if e.AfterMS < 0 || time.Duration(e.AfterMS)*time.Millisecond > maxKept {
 		return InvalidError("evidence.after_ms must be the milliseconds from the request to what was seen.")
@@ -179,6 +179,12 @@ func (r Report) detail(action recording.Action) string {
 			return "This page's security policy kept the request from leaving: ask who runs this server."
 		case recording.Blocked:
 			return "The browser blocked the small window: allow pop-ups for this site."
+		case recording.Held:
+			return "The panel held it back, so nothing was sent."
+		case recording.PopupClosed:
+			return "The small window was closed before anything was sent."
+		case recording.FrameLoad:
+			return "This computer didn't reach the platform, so nothing was sent."
 		case recording.Offline:
 			return "This computer was offline, so nothing was sent."
 		}
