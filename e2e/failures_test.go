@@ -120,7 +120,7 @@ func TestPauseThatCannotLeave(t *testing.T) {
 		pressApart(tab)
 		tab.Click("button", "Pause recording")
 		tab.WaitOutcome(string(recording.Failed))
-		says(t, tab, "Nothing was sent", "Do not take the card yet")
+		says(t, tab, "This computer does not reach 8x8. Nothing was sent.", "Check the network or the VPN", "Do not take the card yet")
 		d.only(t, 0, "two presses without a platform")
 	})
 
@@ -275,7 +275,10 @@ func TestServerAway(t *testing.T) {
 
 	tab.Click("button", "Resume recording")
 	tab.Until(`document.querySelector('[data-control=resume-without-record]')`)
-	says(t, tab, "The resume was not sent")
+	says(t, tab, "The resume was not sent", "It couldn't be written down first")
+	if text := tab.Text("main"); strings.Contains(text, "small window") {
+		t.Errorf("the panel blames a window that nobody needed:\n%s", text)
+	}
 	d.only(t, 1, "a resume that can't be written down")
 	tab.Click("button", "Resume without record")
 	d.only(t, 2, "a resume without record")

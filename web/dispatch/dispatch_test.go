@@ -276,6 +276,7 @@ func TestWhatABrowserMayReport(t *testing.T) {
 		report dispatch.Report
 		refuse bool
 		yours  bool
+		says   string // in the sentence for a person
 	}{
 		{name: "sent", report: saw(recording.Sent, recording.FrameLoad)},
 		{name: "accepted by a window that closed", report: saw(recording.Accepted, recording.PopupClosed)},
@@ -284,6 +285,11 @@ func TestWhatABrowserMayReport(t *testing.T) {
 		{name: "accepted by a refusal", report: status(recording.Accepted, 401), refuse: true},
 		{name: "denied", report: status(recording.Denied, 401)},
 		{name: "failed", report: saw(recording.Failed, recording.CSP)},
+		{name: "held back by the panel", report: saw(recording.Failed, recording.Held), says: "held it back"},
+		{name: "a window that was blocked", report: saw(recording.Failed, recording.Blocked), says: "blocked the small window"},
+		{name: "a window that was closed first", report: saw(recording.Failed, recording.PopupClosed), says: "closed before"},
+		{name: "a platform out of reach", report: saw(recording.Failed, recording.FrameLoad), says: "didn't reach the platform"},
+		{name: "no network", report: saw(recording.Failed, recording.Offline), says: "was offline"},
 		{name: "unknown", report: saw(recording.Unknown, recording.PopupOpen)},
 		{name: "attested", report: dispatch.Report{Outcome: recording.Attested}},
 		{name: "attested with when", report: saw(recording.Attested, recording.Word)},
@@ -310,7 +316,7 @@ func TestWhatABrowserMayReport(t *testing.T) {
 				t.Errorf("error %v", err)
 			case tt.refuse && !tt.yours && !errors.As(err, &invalid):
 				t.Errorf("error %v", err)
-			case !tt.refuse && (err != nil || a.Outcome != tt.report.Outcome || a.Detail == ""):
+			case !tt.refuse && (err != nil || a.Outcome != tt.report.Outcome || a.Detail == "" || !strings.Contains(a.Detail, tt.says)):
 				t.Errorf("%q %q, %v", a.Outcome, a.Detail, err)
 			}
 			if state := d.Snapshot(bill).State; state.OffTape() {

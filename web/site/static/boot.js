@@ -172,7 +172,8 @@
     const a = newest;
     if (!early || flying || a?.route !== 'session' || a.transport !== 'iframe' || a.outcome) return;
     early = false;
-    report({id: a.id, at: performance.now() - Math.max(0, Date.now() - Date.parse(a.requested_at))}, 'sent', 'frame_load');
+    // As far as this computer's clock can be believed: not to before the page.
+    report({id: a.id, at: Math.max(0, performance.now() - Math.max(0, Date.now() - Date.parse(a.requested_at)))}, 'sent', 'frame_load');
   }
 
   transport?.addEventListener('load', () => {
