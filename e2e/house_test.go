@@ -142,6 +142,10 @@ func goPackages(t *testing.T) []goPackage {
 			if err != nil {
 				t.Fatalf("reading what go list says: %v", err)
 			}
+			former := byPath[p.ImportPath] // what is built for one side only counts as well
+			p.Imports = append(p.Imports, former.Imports...)
+			p.TestImports = append(p.TestImports, former.TestImports...)
+			p.XTestImports = append(p.XTestImports, former.XTestImports...)
 			byPath[p.ImportPath] = p
 		}
 	}
@@ -174,10 +178,12 @@ func TestImports(t *testing.T) {
 			if !within(rule.who)(p.ImportPath) {
 				continue
 			}
-			imports := p.Imports
+			imports := slices.Clone(p.Imports)
 			if rule.tests {
-				imports = slices.Concat(imports, p.TestImports, p.XTestImports)
+				imports = append(append(imports, p.TestImports...), p.XTestImports...)
 			}
+			slices.Sort(imports)
+			imports = slices.Compact(imports)
 			for _, imported := range imports {
 				if rule.not(imported) {
 					t.Errorf("%s imports %s: %s", p.ImportPath, imported, rule.reason)

@@ -172,9 +172,9 @@ func TestEachPlatformByTheServer(t *testing.T) {
 			if p.combine {
 				allowPlatformNoise(tab)
 			}
+			seen := testify(t, tab, &p.desk)
 			s.openPanel(t, tab, &p.desk)
 			says(t, tab, "Ready")
-			browser.Eval[bool](tab, watchClaims)
 
 			if got := p.press(tab, "Pause recording"); got != recording.NoCall {
 				t.Errorf("without a call: %s", got)
@@ -235,10 +235,10 @@ func TestEachPlatformByTheServer(t *testing.T) {
 				}
 			}
 
-			for _, c := range browser.Eval[[]claim](tab, "window.claims") {
+			for _, c := range seen.claims() {
 				says := recording.State(c.State).OffTape() || strings.HasPrefix(strings.ToLower(c.Headline), "paused") ||
 					c.Outcome == string(recording.Confirmed) && c.State != string(recording.Recording)
-				if says && p.audible(time.UnixMilli(c.At)) {
+				if says && p.audible(c.at()) {
 					t.Errorf("shown while the tape ran: %+v", c)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,7 @@ type desk struct {
 	transport recording.Transport
 	method    string
 	routes    string // [session] unless it is said
+	attempt   string // how long an attempt may take; attemptTimeout unless it is said
 	sim       *agui.Simulator
 	url       string // of the simulator
 	base      string // the platform's address in the configuration, where it isn't the simulator's
@@ -66,6 +68,9 @@ type stage struct {
 	config   *config.Config
 	desks    map[string]*desk
 	log      *logBuffer
+
+	mu        sync.Mutex
+	witnesses map[*browser.Tab]*witness // of the desks that the server doesn't reach
 }
 
 // attemptTimeout keeps what ends only by its deadline short.
@@ -94,7 +99,7 @@ func newStageWith(t *testing.T, prepare func(*stage), desks ...*desk) *stage {
 		token := "TOKEN_" + strings.ReplaceAll(d.name, "-", "_")
 		environment[token] = d.sim.ActionToken()
 		fmt.Fprintf(&platforms, "  - {name: %s, kind: 8x8, base_url: %q, tenant: %s, action_token: \"${%s}\", routes: %s, session: {transport: %s, method: %s}, timeouts: {try: 1s, attempt: %s}}\n",
-			d.name, or(d.base, d.url), d.sim.Tenant(), token, or(d.routes, "[session]"), or(string(d.transport), "auto"), or(d.method, "GET"), attemptTimeout)
+			d.name, or(d.base, d.url), d.sim.Tenant(), token, or(d.routes, "[session]"), or(string(d.transport), "auto"), or(d.method, "GET"), or(d.attempt, attemptTimeout))
 		fmt.Fprintf(&agents, "  - {email: %s, role: agent, platform: %s, agent_id: %s}\n", d.email(), d.name, d.agent())
 		s.desks[d.name] = d
 	}
@@ -128,9 +133,39 @@ func (s *stage) start(t *testing.T, platforms, agents string, environment map[st
 	s.url = fmt.Sprintf("https://%s:%s", panelName, port)
 }
 
-// judge holds for every story: nothing that acts carries a Referer, and the companion's log has no token.
+// watch gives the tab a witness, if the desk is reached by the browser's session alone, once.
+func (s *stage) watch(t *testing.T, tab *browser.Tab, d *desk) *witness {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.witnesses[tab] == nil && s.desks[d.name] == d && !strings.Contains(d.routes, "server") {
+		if s.witnesses == nil {
+			s.witnesses = map[*browser.Tab]*witness{}
+		}
+		s.witnesses[tab] = testify(t, tab, d)
+	}
+	return s.witnesses[tab]
+}
+
+// judge holds for every story: nothing that acts carries a Referer, the companion's log has no token, and no panel showed a pause
+// while the tape ran.
 func (s *stage) judge(t *testing.T) {
 	t.Helper()
+	claims, lies := 0, 0
+	for _, w := range s.witnesses {
+		shown := w.claims()
+		claims += len(shown)
+		if !slices.ContainsFunc(shown, func(c claim) bool { return c.State != "" }) {
+			t.Errorf("a panel of %s was never seen: the watch doesn't work", w.desk.name)
+		}
+		for _, c := range w.lies() {
+			lies++
+			t.Errorf("shown to %s while the tape ran: %+v", w.desk.name, c)
+		}
+	}
+	if len(s.witnesses) > 0 {
+		t.Logf("%d claims of %d panels were held against the ledger; \"confirmed\" or \"paused\" shown while it says recording: %d", claims, len(s.witnesses), lies)
+	}
 	for _, d := range s.desks {
 		for _, r := range d.controls() {
 			if r.Referer != "" {
@@ -232,6 +267,7 @@ func (s *stage) openPanel(t *testing.T, tab *browser.Tab, d *desk) {
 // logIn logs the desk's agent in to the companion, which leads to the panel.
 func (s *stage) logIn(t *testing.T, tab *browser.Tab, d *desk) {
 	t.Helper()
+	s.watch(t, tab, d)
 	tab.Open(s.url + "/login")
 	tab.Until(`document.cookie.includes("offrecord_tpc=")`)
 	if button := d.email() + " " + d.name; tab.Has("button", button) == 1 {

@@ -174,8 +174,8 @@ func resumedByItself(t *testing.T) {
 	s, p := newServerStage(t, timed("vonage", "max_pause: 3s"))
 	b := browser.Launch(t, s.net, browser.ThirdPartyAllowed)
 	tab := b.Tab(t)
+	seen := testify(t, tab, &p.desk)
 	s.openPanel(t, tab, &p.desk)
-	browser.Eval[bool](tab, watchClaims)
 	p.begin()
 	tab.Click("button", "Pause recording")
 	p.await(t, "the pause", func() bool { return !p.audible(time.Now()) })
@@ -188,8 +188,8 @@ func resumedByItself(t *testing.T) {
 	if got := p.asked(); !slices.Equal(got, []string{"Paused", "Started"}) {
 		t.Errorf("the platform was asked for %q", got)
 	}
-	for _, c := range browser.Eval[[]claim](tab, "window.claims") {
-		if recording.State(c.State).OffTape() && p.audible(time.UnixMilli(c.At)) {
+	for _, c := range seen.claims() {
+		if recording.State(c.State).OffTape() && p.audible(c.at()) {
 			t.Errorf("shown while the tape ran: %+v", c)
 		}
 	}

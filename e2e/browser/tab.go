@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/accessibility"
@@ -174,6 +175,9 @@ func (tab *Tab) SetCookie(address string, c *http.Cookie) {
 	case http.SameSiteLaxMode:
 		params.SameSite = network.CookieSameSiteLax
 	}
+	if c.MaxAge > 0 {
+		params.Expires = cdp.TimeSinceEpoch(time.Now().Unix() + int64(c.MaxAge))
+	}
 	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, network.SetCookie, params)
 		return err
@@ -202,6 +206,23 @@ func (tab *Tab) Before(script string) {
 	tab.t.Helper()
 	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, cdpage.AddScriptToEvaluateOnNewDocument, cdpage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
+}
+
+// Hear calls told with every text that the tab's pages, from the next one on, give to the function of this name, in order and
+// before a later step of the test is answered. told runs in chromedp's reading loop and may not call the browser.
+func (tab *Tab) Hear(name string, told func(text string)) {
+	tab.t.Helper()
+	if err := chromedp.Listen(tab.Ctx, func(ev any) {
+		if called, ok := ev.(*runtime.EventBindingCalled); ok && called.Name == name {
+			told(called.Payload)
+		}
+	}); err != nil {
+		tab.t.Fatalf("listening to a tab: %v", err)
+	}
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, runtime.AddBinding, runtime.AddBindingParams{Name: name})
 		return err
 	}))
 }

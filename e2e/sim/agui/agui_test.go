@@ -88,7 +88,7 @@ func control(sim *agui.Simulator, srv *httptest.Server, action string) *http.Req
 }
 
 func TestControlAnswersAsTheDocumentSays(t *testing.T) {
-	const call, paused, plain = "call", "paused call", "call without recording"
+	const call, paused, plain, none = "call", "paused call", "call without recording", "none"
 	for _, tt := range []struct {
 		name          string
 		desk          string
@@ -99,6 +99,7 @@ func TestControlAnswersAsTheDocumentSays(t *testing.T) {
 	}{
 		{"pause", call, "bill", "pause", "", 200, false},
 		{"Pause, as the older edition writes it", call, "bill", "Pause", "", 200, false},
+		{"Resume, as the older edition writes it", paused, "bill", "Resume", "", 200, true},
 		{"resume", paused, "bill", "resume", "", 200, true},
 		{"pause twice", paused, "bill", "pause", "", 200, false},
 		{"resume of a running tape", call, "bill", "resume", "", 200, true},
@@ -107,6 +108,9 @@ func TestControlAnswersAsTheDocumentSays(t *testing.T) {
 		{"resume never starts a recording", plain, "bill", "resume", "", 200, false},
 		{"unknown action", call, "bill", "toggle", "", 400, true},
 		{"no action", call, "bill", "", "", 400, true},
+		{"a spelling of neither edition", call, "bill", "PAUSE", "", 400, true},
+		{"no token", call, "bill", "pause", none, 401, true},
+		{"a bad token comes before an unknown action", call, "bill", "toggle", "wrong", 401, true},
 		{"bad token", call, "bill", "pause", "wrong", 401, true},
 		{"no session", call, "", "pause", "", 401, true},
 	} {
@@ -122,8 +126,11 @@ func TestControlAnswersAsTheDocumentSays(t *testing.T) {
 					sim.Pause("bill")
 				}
 				form := url.Values{"action": {tt.action}, "token": {tt.token}}
-				if tt.token == "" {
+				switch tt.token {
+				case "":
 					form.Set("token", sim.ActionToken())
+				case none:
+					form.Del("token")
 				}
 				r := post(srv.URL+agui.ControlPath, form)
 				if method == http.MethodGet {
@@ -421,7 +428,7 @@ func TestLedger(t *testing.T) {
 	c := browser(t, srv, "bill")
 	sim.StartCall("bill")
 	mark := sim.Mark()
-	r := control(sim, srv, "PAUSE")
+	r := control(sim, srv, "Pause")
 	for k, v := range map[string]string{
 		"Referer": "https://panel.example/" + sim.ActionToken() + "?token=" + sim.ActionToken(), "Origin": "https://panel.example",
 		"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Storage-Access": "none",

@@ -2,7 +2,6 @@ package agui
 
 import (
 	"net/http"
-	"strings"
 
 	"offrecord/app/recording"
 )
@@ -68,11 +67,13 @@ func (s *Simulator) answer(w http.ResponseWriter, status int, text string) {
 	s.fragment(w, status, "message", message{Title: http.StatusText(status), Status: status, Text: text})
 }
 
-// parseAction accepts both editions of the document: "Pause or Resume", and "pause or resume".
+// parseAction accepts what both editions of the document write, "Pause or Resume" and "pause or resume", and nothing else.
 func parseAction(word string) (recording.Action, bool) {
-	switch a := recording.Action(strings.ToLower(word)); a {
-	case recording.Pause, recording.Resume:
-		return a, true
+	switch word {
+	case "pause", "Pause":
+		return recording.Pause, true
+	case "resume", "Resume":
+		return recording.Resume, true
 	}
 	return "", false
 }
