@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
@@ -54,6 +55,9 @@ func (c *checker) check(t *testing.T, tab *browser.Tab, what string) {
 func (c *checker) run(t *testing.T, tab *browser.Tab, what, options string) {
 	t.Helper()
 	c.checked++
+	if shown := browser.Eval[string](tab, `[...document.querySelectorAll('[hidden]')].filter(e => getComputedStyle(e).display !== 'none').map(e => e.outerHTML.slice(0, 100)).join()`); shown != "" {
+		t.Errorf("%s: what is hidden is shown: %s", what, shown)
+	}
 	if !browser.Eval[bool](tab, `!!window.axe`) {
 		browser.Eval[bool](tab, c.axe+`;true`)
 	}
@@ -186,6 +190,23 @@ func TestAccessibility(t *testing.T) {
 	o.d.sim.SetFault(recording.RouteServer, o.d.agent(), agui.Fault{})
 	tab.Viewport(320, 640)
 	c.check(t, tab, "the panel at 320 px")
+
+	// Without scripts one thing says what is so, and says it whole; nothing is there that only a script could work.
+	still := b.Tab(t)
+	still.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}))
+	for _, width := range []int64{320, 1440} {
+		still.Viewport(width, 900)
+		still.Open(o.url + "/")
+		if got := browser.Eval[string](still, `[...document.querySelectorAll('.hero, .status, .settings, .readiness')].filter(e => e.checkVisibility({visibilityProperty: true})).map(e => e.className).join()`); got != "status" {
+			t.Errorf("without scripts, %d px wide, there are: %s", width, got)
+		}
+		if got := browser.Eval[string](still, `(f => (f.contentDocument.querySelector('.headline').innerText + (f.contentDocument.documentElement.scrollHeight > f.clientHeight ? ', cut off' : '') + (f.getBoundingClientRect().bottom > document.querySelector('.actions').getBoundingClientRect().top ? ', below the presses' : '')))(document.querySelector('.status'))`); got != "Resume not confirmed" {
+			t.Errorf("without scripts, %d px wide, it says: %s", width, got)
+		}
+	}
 
 	// A link, followed; the setup page with its test made and a link.
 	tab.Viewport(1024, 900)

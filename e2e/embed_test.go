@@ -186,7 +186,7 @@ func TestGuard(t *testing.T) {
 			if !browser.Eval[bool](tab, `[...document.querySelectorAll('[autocomplete^="cc-"]')].every(field => field.inert)`) {
 				t.Fatal("a card field is open before anything was paused")
 			}
-			if got := browser.Eval[string](tab, `document.querySelector('offrecord-guard').shadowRoot.querySelector('button').textContent`); got != "Waiting until the recording is paused" {
+			if got := browser.Eval[string](tab, `document.querySelector('offrecord-guard').shadowRoot.querySelector('button').textContent`); got != "Waiting for the pause" {
 				t.Errorf("a shut field says %q", got)
 			}
 			// A field becomes one, as where a framework uses an element again for another; and the page can't open one.

@@ -365,4 +365,10 @@ func TestKeyboardAndScreens(t *testing.T) {
 	}
 	settled(tab, "Resume")
 	tab.Prefer()
+
+	// All that the page asked for is ours, or the platform's own page; and no worker stands between it and the server.
+	if strangers := browser.Eval[string](tab, `(async () => [...performance.getEntriesByType('resource').map(e => new URL(e.name).origin).filter(o => o !== location.origin && o !== '`+d.url+`'),
+		...(await navigator.serviceWorker.getRegistrations()).map(r => r.scope)].join())()`); strangers != "" {
+		t.Errorf("the page doesn't stand alone: %s", strangers)
+	}
 }

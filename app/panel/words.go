@@ -621,9 +621,9 @@ func upper(s string) string {
 func nativeSentence(n Native) string {
 	switch n {
 	case NativeNoWasm:
-		return "This browser refuses WebAssembly. The buttons work; reload the page to see what is known."
+		return "This browser refuses WebAssembly. The panel works without it, by plain buttons."
 	case NativeStorage:
-		return "This browser refuses storage for this page. The buttons work; reload the page to see what is known."
+		return "This browser refuses storage for this page. The panel works without it, by plain buttons."
 	case NativeLoad:
 		return "The panel's program could not be loaded. The buttons work; reload the page to try again."
 	case NativeEnded:

@@ -555,7 +555,7 @@ func TestThePages(t *testing.T) {
 	}
 	policy := header.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "connect-src 'self' https://vcc.platform.example", "frame-src 'self' https://vcc.platform.example",
-		"form-action 'self' https://vcc.platform.example", "base-uri 'none'", "frame-ancestors 'none'"} {
+		"form-action 'self' https://vcc.platform.example", "worker-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} {
 		if !strings.Contains(policy, want) {
 			t.Errorf("the policy lacks %q: %s", want, policy)
 		}
@@ -570,7 +570,7 @@ func TestThePages(t *testing.T) {
 	if !strings.Contains(status, `http-equiv="refresh" content="2"`) || strings.Contains(status, "<button") || !strings.Contains(header.Get("Content-Security-Policy"), "frame-ancestors 'self'") {
 		t.Errorf("the status: %s", status)
 	}
-	if fragment, _ := get("/panel", cookie); !strings.HasPrefix(fragment, `<main `) || strings.Contains(fragment, "<html") {
+	if fragment, _ := get("/panel", cookie); !strings.HasPrefix(fragment, `<main `) || strings.Contains(fragment, "<html") || strings.Contains(fragment, "Checking") || !strings.Contains(fragment, ">Ready<") {
 		t.Errorf("the fragment: %s", fragment)
 	}
 	if login, _ := get("/login", nil); !strings.Contains(login, "bill@acme.example") {

@@ -103,9 +103,30 @@ func (a *API) panelPage(w http.ResponseWriter, r *request) error {
 
 // panelFragment is GET /panel: the panel alone, for a page whose program doesn't run.
 func (a *API) panelFragment(w http.ResponseWriter, r *request) error {
+	v := a.view(r)
+	v.Readiness = plainReadiness(v, a.Platforms[v.Platform].byServer(recording.Pause))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, err := w.Write([]byte(a.Panel(a.view(r))))
+	_, err := w.Write([]byte(a.Panel(v)))
 	return err
+}
+
+// plainReadiness is what the server knows of its own half; the browser's half is looked at by the program alone.
+func plainReadiness(v panel.View, byServer bool) panel.Readiness {
+	r := panel.Readiness{Checked: true, Ready: v.Snapshot.Ready}
+	switch why := v.Snapshot.NotReadyBecause; {
+	case why == "":
+	case r.Ready:
+		r.Notes = append(r.Notes, why)
+	default:
+		r.Because = append(r.Because, why)
+	}
+	if v.NativePopup {
+		r.Notes = append(r.Notes, "A small window opens for a moment at each press.")
+	}
+	if !byServer {
+		r.Notes = append(r.Notes, "What this browser does with a press isn't checked here. /setup has a test.")
+	}
+	return r
 }
 
 // statusPage is GET /status, for browsers without scripts: it loads itself again.

@@ -109,7 +109,7 @@ func (a *API) fail(w http.ResponseWriter, r *request, rt route, err error) {
 			return
 		}
 		if !strings.HasPrefix(r.URL.Path, "/api/") && takesHTML(r.Header.Get("Accept")) {
-			a.message(w, r, p.status, site.MessagePage{Title: http.StatusText(p.status), Text: p.detail, RequestID: r.id})
+			a.message(w, r, p.status, site.MessagePage{Title: headline(p.status), Text: p.detail, RequestID: r.id, LogIn: p.status == http.StatusUnauthorized})
 			return
 		}
 	}
@@ -127,6 +127,23 @@ func (a *API) fail(w http.ResponseWriter, r *request, rt route, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.status)
 	json.NewEncoder(w).Encode(body) // who asked may be gone
+}
+
+// headline is a status for a person.
+func headline(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "You are not logged in"
+	case status == http.StatusForbidden:
+		return "That isn't for you"
+	case status == http.StatusNotFound:
+		return "Nothing is here"
+	case status == http.StatusTooManyRequests:
+		return "Too much at once"
+	case status >= http.StatusInternalServerError:
+		return "Something went wrong"
+	}
+	return "That didn't work"
 }
 
 func takesHTML(accept string) bool {

@@ -324,7 +324,7 @@ func pagePolicy(platform, ancestors string, page any) string {
 		media = "; media-src 'self'"
 	}
 	return "default-src 'none'; script-src 'self'" + wasm + media + "; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'" + platform +
-		"; frame-src 'self'" + platform + "; form-action 'self'" + platform + "; base-uri 'none'; frame-ancestors " + ancestors +
+		"; frame-src 'self'" + platform + "; form-action 'self'" + platform + "; worker-src 'none'; base-uri 'none'; frame-ancestors " + ancestors +
 		"; require-trusted-types-for 'script'; trusted-types " + trusted
 }
 

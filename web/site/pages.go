@@ -174,7 +174,10 @@ type ActPage struct {
 }
 
 // MessagePage is one thing said to a person, with what to do.
-type MessagePage struct{ Title, Text, RequestID string }
+type MessagePage struct {
+	Title, Text, RequestID string
+	LogIn                  bool // what there is to do is to log in
+}
 
 // Write writes a page. The page's type chooses the shell.
 func (p *Pages) Write(w io.Writer, page any) error {

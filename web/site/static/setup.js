@@ -96,7 +96,7 @@
         make('span', {className: 'name', textContent: x.purpose}),
         make('button', {className: 'button quiet', type: 'button', textContent: 'Copy', ariaLabel: 'Copy the link ' + x.purpose, onclick() { copy(x.url, this); }}),
         make('button', {className: 'button quiet', type: 'button', textContent: 'Revoke', ariaLabel: 'Revoke the link ' + x.purpose, onclick: () => change('DELETE', '/' + x.id)}),
-        make('span', {className: 'small', textContent: (x.uses ? `Used ${x.uses} times, last on ${day(x.used_at)}. ` : 'Never used. ') + `It ends on ${day(x.expires_at)}.`}))));
+        make('span', {className: 'small', textContent: (x.uses ? `Used ${x.uses === 1 ? 'once, on' : x.uses + ' times, last on'} ${day(x.used_at)}. ` : 'Never used. ') + `It ends on ${day(x.expires_at)}.`}))));
     } catch (error) { told(error); }
   }
   if (list) {

@@ -271,7 +271,7 @@ button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}
     for (const el of now) {
       if (el.inert) continue; // by us, or by the page itself
       el.inert = true;
-      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting until the recording is paused', title: 'Press to pause'}));
+      if (!shut.has(el)) shut.set(el, make('button', {type: 'button', textContent: 'Waiting for the pause', title: 'Press to pause'}));
     }
     layer?.shadowRoot.append(...[...shut.values()].filter(cover => !cover.isConnected));
     place();
