@@ -96,7 +96,7 @@ func Say(v View) Words {
 	case attested:
 		w.Card = "Look at " + name + " before the card"
 	}
-	if isPresent && current {
+	if isPresent && current && !v.CanResumeWithoutRecord { // which says the same, with the way out
 		w.Advice = advice(last, name, w.Line)
 	}
 	return w

@@ -524,6 +524,9 @@ func TestWarmingIsBounded(t *testing.T) {
 		if n := tab.b.count("warm"); n > 20 {
 			t.Errorf("warmed %d times in a shift without a press", n)
 		}
+		if n := tab.b.reached; n != 1 {
+			t.Errorf("the platform, which answers, was asked %d times whether it does", n)
+		}
 		before := tab.b.count("warm")
 		snapshot := tab.s.snapshot()
 		snapshot.Call = "c1"

@@ -190,8 +190,15 @@ func (r Report) detail(action recording.Action) string {
 		}
 		return "It is known not to have worked."
 	}
-	if kind == recording.PopupOpen {
+	switch kind {
+	case recording.PopupOpen:
 		return "The platform's window stayed open: read there what it says."
+	case recording.FrameLoad:
+		return "The platform couldn't be reached just afterwards."
+	case recording.CSP:
+		return "The platform pointed to another page: look whether the agent is signed in to it."
+	case recording.Silence:
+		return "Nothing was heard of it in time."
 	}
-	return "It may or may not have worked."
+	return "Look in the platform's own screen."
 }
