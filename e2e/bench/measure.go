@@ -161,9 +161,9 @@ func (v *visit) clickToArrival(at point, action recording.Action) float64 {
 	return ms(v.arrival(action).At.Sub(clicked))
 }
 
-// untouched ends the run if a frame of the page has reached the platform: the sample wouldn't be cold.
+// untouched ends the run if anything of the page has reached the platform, by whatever way: the sample wouldn't be cold.
 func (v *visit) untouched() {
-	if n := v.reached(); n > 0 {
-		v.world.h.Fatalf("%d frames reached the platform before the first click:\n%s", n, v.world.sim)
+	if before := v.world.sim.Requests(agui.Filter{After: v.mark}); len(before) > 0 {
+		v.world.h.Fatalf("%d requests reached the platform before the first click:\n%s", len(before), v.world.sim)
 	}
 }

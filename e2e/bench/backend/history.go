@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"offrecord/app/recording"
-	"offrecord/e2e/bench/figures"
 	"offrecord/web/audit"
 )
 
@@ -50,6 +49,9 @@ func attempts(count, agents int) func(context.Context, string) error {
 							a.DecidedAt, a.State = &decided, a.Effect()
 						}
 						r, err := audit.OfAttempt(a)
+						if outcome == recording.Pending {
+							r.Time = at // as if it had been written then: a start reads the newest first
+						}
 						if err == nil {
 							_, err = log.Append(ctx, r)
 						}
@@ -77,30 +79,28 @@ func attempts(count, agents int) func(context.Context, string) error {
 	}
 }
 
-// opening measures, in milliseconds, what a panel asks for when it is opened: its page, and the state on its stream.
-func (f *floor) opening(ctx context.Context, times int) (took figures.Series, err error) {
-	for i := range times {
-		bearer, began := f.bearers[i%len(f.bearers)], time.Now()
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+"/", nil)
-		if err != nil {
-			return nil, err
-		}
-		r.Header.Set("Authorization", "Bearer "+bearer)
-		page, err := f.client.Do(r)
-		if err != nil {
-			return nil, err
-		}
-		_, err = io.Copy(io.Discard, page.Body)
-		page.Body.Close()
-		if err != nil || page.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("a panel's page: %s, %w", page.Status, err)
-		}
-		s, err := f.panel(ctx, bearer)
-		if err != nil {
-			return nil, err
-		}
-		took = append(took, float64(time.Since(began))/float64(time.Millisecond))
-		s.Close()
+// opening measures, in milliseconds, what an agent's panel asks for when it is opened: its page, and the state on its stream. It
+// says how many bytes the page has, too.
+func (f *floor) opening(ctx context.Context, agent int) (took float64, bytes int64, err error) {
+	bearer, began := f.bearers[agent%len(f.bearers)], time.Now()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+"/", nil)
+	if err != nil {
+		return 0, 0, err
 	}
-	return took, nil
+	r.Header.Set("Authorization", "Bearer "+bearer)
+	page, err := f.client.Do(r)
+	if err != nil {
+		return 0, 0, err
+	}
+	bytes, err = io.Copy(io.Discard, page.Body)
+	page.Body.Close()
+	if err != nil || page.StatusCode != http.StatusOK {
+		return 0, 0, fmt.Errorf("a panel's page: %s, %w", page.Status, err)
+	}
+	s, err := f.panel(ctx, bearer)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.Close()
+	return float64(time.Since(began)) / float64(time.Millisecond), bytes, nil
 }
