@@ -109,6 +109,7 @@ func (h *factsHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			};
 			const form = (action, target, method) => {
 				const f = Object.assign(document.createElement("form"), {action, target, method});
+				f.append(Object.assign(document.createElement("input"), {type: "hidden", name: "field", value: "kept"}));
 				document.body.append(f);
 				f.submit();
 			};
@@ -228,6 +229,7 @@ func TestFactsCookies(t *testing.T) {
 				}
 				b.Close() // its cookies are on disk now
 				if age == "young" {
+					w.remembers(t, profile)
 					ageCookies(t, profile, len(sameSites), 3*time.Minute)
 				}
 			}
@@ -353,6 +355,29 @@ func ageCookies(t *testing.T, profile string, all int, by time.Duration) {
 	}
 	if n, err := res.RowsAffected(); err != nil || n != int64(all) {
 		t.Fatalf("aged %d cookies (%v), expected %d", n, err, all)
+	}
+}
+
+// remembers holds what the history of a browser that has ended keeps: the addresses of windows, however short they lived, with all
+// that is in them, and neither a form's fields nor the addresses of hidden frames.
+func (w factsWorld) remembers(t *testing.T, profile string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(profile, "Default", "History"))
+	if err != nil {
+		t.Fatalf("opening the profile's history: %v", err)
+	}
+	defer db.Close()
+	var all string
+	if err := db.QueryRow("SELECT group_concat(url, char(10)) FROM urls").Scan(&all); err != nil {
+		t.Fatalf("reading the profile's history: %v", err)
+	}
+	for way, want := range map[string]bool{"popup, GET": true, "popup, form to us, 303": true, "own window, navigated later": true, "hidden iframe, GET": false} {
+		if got := strings.Contains(all, "via="+url.QueryEscape(way)); got != want {
+			t.Errorf("%s: its address is in the history: %t, expected %t\n%s", way, got, want, all)
+		}
+	}
+	if strings.Contains(all, "field=kept") {
+		t.Errorf("a form's field is in the history:\n%s", all)
 	}
 }
 
