@@ -89,6 +89,7 @@ func pressBookmarks(t *testing.T, world browser.Cookies) {
 	}
 	allowPlatformNoise(workspace)
 	o.d.signIn(t, workspace)
+	workspace.Open(o.d.url + agui.WorkspacePath)
 
 	keepOpened(workspace)
 
