@@ -125,6 +125,10 @@ func TestEvidence(t *testing.T) {
 		if wide := browser.Eval[int](tab, `document.documentElement.scrollWidth`); wide > 320 {
 			t.Errorf("at 320 px %s is %d px wide", name, wide)
 		}
+		if beyond := browser.Eval[string](tab, `[...document.querySelectorAll('.stacks td')].filter(cell => cell.getBoundingClientRect().right > 320).map(cell => cell.innerText).join()`); beyond != "" {
+			t.Errorf("at 320 px there is beyond the edge of %s: %s", name, beyond)
+		}
+		axe.check(t, tab, name+" at 320 px")
 		picture(tab, name+"-320")
 		tab.Viewport(1200, 900)
 	}

@@ -146,12 +146,24 @@
     f.done = true;
     report(f, 'unknown', 'csp');
   });
-  frame?.addEventListener('load', () => {
-    const f = flying;
-    if (!f || f.done || f.by !== 'frame') return;
-    f.done = true;
-    report(f, 'sent', 'frame_load');
-  });
+
+  // carrier attaches the frame of one press. In one that was used before, or has its name, the browser's Back would send that press
+  // again.
+  function carrier(f) {
+    const fresh = frame.cloneNode();
+    fresh.name += '-' + f.id;
+    fresh.addEventListener('load', () => {
+      try { if (fresh.contentDocument?.URL === 'about:blank') return; } catch {} // it begins with that
+      if (!f.done) {
+        f.done = true;
+        report(f, 'sent', 'frame_load');
+      }
+      fresh.remove();
+    });
+    setTimeout(() => fresh.remove(), patience);
+    frame.after(fresh);
+    return fresh.name;
+  }
 
   // go carries the form out: signed is a link's proof, and then nobody pressed anything.
   function go(signed) {
@@ -188,9 +200,8 @@
 
     const asWindow = transport === 'popup' || transport === 'auto' && doc.cookie.split('; ').includes((location.protocol === 'https:' ? '__Host-' : '') + 'offrecord_tpc=blocked');
     set('transport', asWindow ? 'popup' : 'iframe');
-    f.by = asWindow ? 'window' : 'frame';
-    form.target = 'offrecord-native';
-    if (asWindow) {
+    if (!asWindow) form.target = carrier(f);
+    else {
       // Beside this window it can be seen whether the platform closed its own; without a press the browser may refuse it.
       // Nobody else's window has its name: who opened this page may have opened others, and may have named the attempt.
       const name = 'offrecord-' + crypto.randomUUID(), w = open('about:blank', name, 'popup,width=480,height=320');

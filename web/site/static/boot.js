@@ -96,9 +96,9 @@
   window.offrecordRoute = () => { const taken = route; route = null; return taken; };
 
   // Native presses.
-  const transport = doc.querySelector('iframe[name="offrecord-native"]');
+  const transport = doc.querySelector('iframe[name="offrecord-native"]'); // of who presses without this script
   const patience = 14000; // less than the server has: what was seen here is to come before that it heard nothing
-  let flying = null; // the press that the hidden frame carries
+  let flying = null; // the press that a hidden frame carries
   const say = text => { const p = root.querySelector('.notice'); if (p) p.textContent = text; };
   const report = (f, outcome, kind) => post(`/api/v1/attempts/${f.id}/outcome`, {outcome, evidence: {kind, after_ms: Math.round(performance.now() - f.at)}})
     .then(refresh, () => {});
@@ -120,11 +120,11 @@
     const now = performance.now();
     if (flying?.action === action && now - flying.at < (flying.done ? doubleClick : patience)) { e.preventDefault(); return; }
     const f = {action, id: crypto.randomUUID(), at: now};
-    const popup = f.popup = !served.includes(action) && (configured === 'popup' || configured !== 'iframe' && cookie(tpc) === 'blocked');
+    const popup = !served.includes(action) && (configured === 'popup' || configured !== 'iframe' && cookie(tpc) === 'blocked');
     field(form, 'id', f.id);
     field(form, 'transport', popup ? 'popup' : 'iframe');
     lastPress = now;
-    form.target = popup ? 'offrecord-' + action : 'offrecord-native';
+    form.target = popup ? 'offrecord-' + action : carrier(f).name;
     if (popup) {
       // The form's own target would open a tab, and nobody could see it close.
       const w = open('about:blank', form.target, 'popup,width=480,height=320');
@@ -160,7 +160,27 @@
   });
 
   // A page of our own in the frame is our refusal: nothing went on to the platform.
-  const ours = () => { try { return transport.contentDocument; } catch { return null; } };
+  const ours = frame => { try { return frame.contentDocument; } catch { return null; } };
+  const blank = frame => ours(frame)?.URL === 'about:blank'; // it begins with that, in some browsers with an event
+
+  // carrier attaches the frame of one press. In one that was used before, the browser's Back would send that press again, and so
+  // it would on the way back to this page in one of the same name.
+  function carrier(f) {
+    const frame = transport.cloneNode();
+    frame.name += '-' + f.id;
+    frame.addEventListener('load', () => {
+      if (blank(frame)) return;
+      if (!f.done) {
+        f.done = true;
+        if (ours(frame)) say('Nothing was sent. ' + (ours(frame).querySelector('h1 + p')?.textContent ?? 'Reload this page, and press again.'));
+        else report(f, 'sent', 'frame_load');
+      }
+      frame.remove();
+    });
+    setTimeout(() => frame.remove(), patience); // what the server carried out answers with nothing
+    transport.after(frame);
+    return frame;
+  }
 
   // A press that was quicker than this script brought no id, and nobody listened. The server's stream tells which it was.
   let early = false, newest;
@@ -176,14 +196,7 @@
     report({id: a.id, at: Math.max(0, performance.now() - Math.max(0, Date.now() - Date.parse(a.requested_at)))}, 'sent', 'frame_load');
   }
 
-  transport?.addEventListener('load', () => {
-    const f = flying;
-    if (!f && !ours()) unheard();
-    if (!f || f.done || f.popup) return;
-    f.done = true;
-    if (ours()) say('Nothing was sent. ' + (ours().querySelector('h1 + p')?.textContent ?? 'Reload this page, and press again.'));
-    else report(f, 'sent', 'frame_load');
-  });
+  transport?.addEventListener('load', () => { if (!flying && !ours(transport)) unheard(); });
 
   // What is shown is the present word only while the server is heard. While html has data-word=old the style sheet shows the
   // hero that claims nothing, whoever drew it.
@@ -322,7 +335,7 @@
     refresh();
   }
 
-  if (navigator.userActivation?.hasBeenActive || transport && !ours()) unheard();
+  if (navigator.userActivation?.hasBeenActive || transport && !ours(transport)) unheard();
   plan();
   setTimeout(() => { if (native() && !heard) doubt(); }, 3000);
 
