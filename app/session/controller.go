@@ -183,6 +183,7 @@ func (c *Controller) Extend() {
 		return
 	}
 	c.extended = time.Now()
+	was := c.view.Snapshot.AutoResumeAt // at the press: the stream may tell of it before the answer does
 	go func() {
 		ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
 		defer cancel()
@@ -194,7 +195,7 @@ func (c *Controller) Extend() {
 		switch {
 		case err == nil:
 			c.notice = ""
-			if was := c.view.Snapshot.AutoResumeAt; was != nil && snapshot.AutoResumeAt != nil && was.Equal(*snapshot.AutoResumeAt) {
+			if was != nil && snapshot.AutoResumeAt != nil && was.Equal(*snapshot.AutoResumeAt) {
 				c.notice = "It is kept already. Press again when that time has begun."
 			}
 			if !snapshot.AsOf.Before(c.view.Snapshot.AsOf) { // the stream may have been quicker

@@ -199,24 +199,25 @@ func (b *browser) count(what string) (n int) {
 
 // server is offrecord's own, as far as a browser sees it.
 type server struct {
-	mu       sync.Mutex
-	route    session.Route
-	down     bool          // nothing answers
-	slow     time.Duration // before an announcement is answered
-	refusal  *session.Problem
-	outcome  recording.Outcome // of every new attempt
-	said     []string          // "announce pause", "report sent frame_load"
-	attempts map[string]recording.Attempt
-	bodies   map[string]session.Announcement
-	forgets  bool // has lost what it was told
-	act      func(context.Context, session.Order) (recording.Attempt, error)
-	orders   []session.Order // in the order in which they arrived
-	asked    int             // how often what became of one
-	stream   func(session.Event)
-	streams  int  // opened so far
-	mute     bool // the stream is dead without knowing it
-	extended *recording.Snapshot
-	behind   time.Duration // its clock, against this computer's
+	mu        sync.Mutex
+	route     session.Route
+	down      bool          // nothing answers
+	slow      time.Duration // before an announcement is answered
+	refusal   *session.Problem
+	outcome   recording.Outcome // of every new attempt
+	said      []string          // "announce pause", "report sent frame_load"
+	attempts  map[string]recording.Attempt
+	bodies    map[string]session.Announcement
+	forgets   bool // has lost what it was told
+	act       func(context.Context, session.Order) (recording.Attempt, error)
+	orders    []session.Order // in the order in which they arrived
+	asked     int             // how often what became of one
+	stream    func(session.Event)
+	streams   int  // opened so far
+	mute      bool // the stream is dead without knowing it
+	extended  *recording.Snapshot
+	meanwhile func()        // called while an extension is asked for
+	behind    time.Duration // its clock, against this computer's
 }
 
 func newServer() *server {
@@ -318,6 +319,9 @@ func (s *server) Attempt(_ context.Context, id string) (recording.Attempt, error
 }
 
 func (s *server) Extend(_ context.Context, pause string) (recording.Snapshot, error) {
+	if s.meanwhile != nil {
+		s.meanwhile()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.said = append(s.said, "extend "+pause)

@@ -684,6 +684,13 @@ func TestKeepPaused(t *testing.T) {
 		if v := tab.shown(); v.Snapshot.ExtensionsLeft == 7 || v.Notice != "" {
 			t.Errorf("shown: %d left, %q", v.Snapshot.ExtensionsLeft, v.Notice)
 		}
+		s.extended = paused(0, even.Add(time.Minute))
+		s.meanwhile = func() { s.stream(session.Event{Snapshot: s.extended}) } // it tells of this very press
+		tab.Extend()
+		wait(time.Second)
+		if v := tab.shown(); v.Snapshot.ExtensionsLeft != 0 || v.Notice != "" {
+			t.Errorf("the stream was quicker, and the panel shows %d left, and says %q", v.Snapshot.ExtensionsLeft, v.Notice)
+		}
 	})
 }
 
