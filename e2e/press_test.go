@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -151,6 +152,50 @@ func pressWithoutAnyScript(t *testing.T, world browser.Cookies) {
 	tab.Wait(`html[data-program=running]`)
 	tab.Until(`document.querySelector('.attempt .action')?.innerText === 'Pause'`)
 	d.only(t, 1, "the same press, after the mount")
+}
+
+// What was pressed is in no history of the browser's: Back sends nothing again, neither within the page nor to it.
+func TestBackSendsNothing(t *testing.T) {
+	t.Parallel()                                      // much of it is waiting
+	d := &desk{name: "bill", method: http.MethodPost} // the program's; a native press is always sent on by a GET
+	s := newStage(t, d)
+	f := newFront(t, s)
+	b := browser.Launch(t, s.net, browser.ThirdPartyAllowed)
+	d.signIn(t, b.Tab(t))
+	tab := b.Tab(t)
+	allowPlatformNoise(tab)
+	letGo := f.withhold(".wasm")
+	s.logIn(t, tab, d)
+	presses := 0
+	press := func(how string) {
+		t.Helper()
+		steps := browser.Eval[int](tab, "history.length")
+		for _, action := range []string{"Resume", "Pause", "Resume"} { // to send a resume again would be the worst
+			pressApart(tab)
+			tab.Click("button", action+" recording")
+			presses++
+			d.only(t, presses, how)
+			settled(tab, action)
+		}
+		if got := browser.Eval[int](tab, "history.length"); got != steps {
+			t.Errorf("%s: three presses are %d steps of Back", how, got-steps)
+		}
+	}
+	back := func(how, program string) {
+		t.Helper()
+		tab.Open(s.url + "/setup")
+		browser.Eval[bool](tab, "(setTimeout(() => history.back()), true)")
+		tab.Wait(`html[data-program=` + program + `]`)
+		tab.Until(`document.readyState === 'complete' && document.querySelectorAll('.attempt').length > 2`)
+		d.only(t, presses, "back to "+how)
+	}
+	press("native presses")
+	back("native presses", "loading")
+	letGo()
+	tab.Wait(`html[data-program=running]`)
+	tab.Wait(`.readiness:not(.checking)`)
+	press("the program's presses")
+	back("the program's presses", "running")
 }
 
 // Two clicks of one hand are one press, and the platform hears of it once.
