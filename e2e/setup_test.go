@@ -206,6 +206,7 @@ func TestTheScriptOnASamplePage(t *testing.T) {
 		t.Errorf("the script is %s", got)
 	}
 
+	tab.Open("about:blank") // the widget asks on, and would be refused
 	forget(tab)
 	o.enterAs(t, tab, "sam@acme.example") // who has no platform
 	tab.Open(o.url + "/setup")
