@@ -94,7 +94,7 @@ func leavesNothing(t *testing.T, cycles int, end string, cookies browser.Cookies
 	run(20) // what is kept on purpose, such as the last attempts, has its size after a while
 	first := run(cycles / 2)
 	second := run(cycles / 2)
-	tab.Until(`document.querySelectorAll('#transport [data-warm]').length <= 1 && !document.querySelector('#transport iframe:not([name=offrecord-native], [data-ready], [data-warm])')`)
+	tab.Until(`document.querySelectorAll('#transport [data-warm]').length <= 1 && !document.querySelector('#transport iframe:not([name^=offrecord-native], [data-ready], [data-warm])')`)
 	tab.Until(`!Object.keys(localStorage).some(k => k.startsWith('offrecord-attempt:'))`)
 	d.only(t, pressed, "every press")
 	if !d.sim.Recording(d.agent()) {

@@ -152,6 +152,10 @@ func pressWithoutAnyScript(t *testing.T, world browser.Cookies) {
 	tab.Wait(`html[data-program=running]`)
 	tab.Until(`document.querySelector('.attempt .action')?.innerText === 'Pause'`)
 	d.only(t, 1, "the same press, after the mount")
+	tab.Open(s.url + "/setup")
+	browser.Eval[bool](tab, "(setTimeout(() => history.back()), true)")
+	tab.Wait(`html[data-program=running]`)
+	d.only(t, 1, "the same press, back from another page")
 }
 
 // What was pressed is in no history of the browser's: Back sends nothing again, neither within the page nor to it.

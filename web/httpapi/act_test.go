@@ -82,7 +82,7 @@ func TestAnAddressOnlyAsks(t *testing.T) {
 		as         *http.Cookie
 		has        []string
 	}{
-		{"a pause from the browser", "/act?action=pause&reason=card", bill, []string{"Pause the recording?", "bill@acme.example", "This browser asks 8x8", `name="reason" value="card"`, `target="offrecord-native"`, `data-route="session"`, "Nothing has been sent yet"}},
+		{"a pause from the browser", "/act?action=pause&reason=card", bill, []string{"Pause the recording?", "bill@acme.example", "This browser asks 8x8", `name="reason" value="card"`, `target="offrecord-native-`, `data-route="session"`, "Nothing has been sent yet"}},
 		{"a pause by the server", "/act?action=pause", vera, []string{"The server asks Vonage", `target="_self"`, `data-route="server"`}},
 		{"a pause both ways", "/act?action=pause", bea, []string{"This browser asks 8x8", "The server asks, too"}},
 		{"a resume of those", "/act?action=resume", bea, []string{"The server asks 8x8", "Resume recording"}},

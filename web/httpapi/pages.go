@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"crypto/rand"
 	_ "embed"
 	"html/template"
 	"mime"
@@ -35,7 +36,9 @@ func (a *API) page(w http.ResponseWriter, status int, platform string, page any)
 	w.Header().Set("Content-Security-Policy", pagePolicy(platform, ancestors, page))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, err := body.WriteTo(w)
+	// The frame that carries a press has another name each time: on the way back to a page the browser fills the frame of the same
+	// name with what it had, and would send that press again.
+	_, err := w.Write(bytes.ReplaceAll(body.Bytes(), []byte(`"offrecord-native"`), []byte(`"offrecord-native-`+rand.Text()[:10]+`"`)))
 	return err
 }
 

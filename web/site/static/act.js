@@ -10,7 +10,7 @@
   if (!form) return; // the log-in comes first, and then the button
 
   const {action, route, transport} = main.dataset;
-  const button = form.querySelector('button'), frame = doc.querySelector('iframe[name="offrecord-native"]');
+  const button = form.querySelector('button'), frame = doc.querySelector('#transport iframe');
   const hero = main.querySelector('.hero'), notice = main.querySelector('.notice');
   const say = text => { notice.textContent = text; };
   const set = (name, value) => {

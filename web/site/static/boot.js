@@ -96,7 +96,7 @@
   window.offrecordRoute = () => { const taken = route; route = null; return taken; };
 
   // Native presses.
-  const transport = doc.querySelector('iframe[name="offrecord-native"]'); // of who presses without this script
+  const transport = doc.querySelector('#transport iframe'); // of who presses without this script
   const patience = 14000; // less than the server has: what was seen here is to come before that it heard nothing
   let flying = null; // the press that a hidden frame carries
   const say = text => { const p = root.querySelector('.notice'); if (p) p.textContent = text; };
