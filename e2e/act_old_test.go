@@ -13,6 +13,7 @@ import (
 
 // The page of a link that stays open says no more of the recording than what is so now.
 func TestThePageOfALinkDoesNotOutliveItsWord(t *testing.T) {
+	t.Parallel()
 	s, p := newServerStage(t, posts()["vonage"])
 	b := browser.Launch(t, s.net, browser.ThirdPartyBlocked)
 	tab := b.Tab(t)

@@ -312,6 +312,7 @@ func noScript(tab *browser.Tab) {
 }
 
 func TestALinkByTheServerSaysWhatThePlatformSays(t *testing.T) {
+	t.Parallel()
 	s, p := newServerStage(t, posts()["8x8 by the server"])
 	b := browser.Launch(t, s.net, browser.ThirdPartyBlocked) // it needs no cookie of anyone else's
 	tab := b.Tab(t)

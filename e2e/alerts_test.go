@@ -29,6 +29,7 @@ import (
 // TestAlertsReachASupervisor has an agent's pause fail: it shows on a supervisor's open page by itself, is taken in hand by
 // keyboard, and is gone from the agent's state; also across a restart of the server.
 func TestAlertsReachASupervisor(t *testing.T) {
+	t.Parallel()
 	d := &desk{name: "bill", routes: "[server]"}
 	s := newStageWith(t, func(s *stage) {
 		trust := s.net.Client().Transport.(*http.Transport)

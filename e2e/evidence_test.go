@@ -95,6 +95,7 @@ func picture(tab *browser.Tab, name string) {
 // TestEvidence: a pause in the browser is silent on the tape, and one that the platform only pretended to make is audible. The
 // supervisor looks from the page, sees both, is alerted, and deletes the recording that leaks.
 func TestEvidence(t *testing.T) {
+	t.Parallel()
 	yesterday := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
 	s, kept, bill, becky := evidenceStage(t, yesterday)
 	tab := browser.Launch(t, s.net, browser.ThirdPartyAllowed).Tab(t)

@@ -153,6 +153,7 @@ func pressApart(tab *browser.Tab) {
 
 // What a window shows, and what may be said of it.
 func TestWindows(t *testing.T) {
+	t.Parallel()
 	d := &desk{name: "bill"}
 	s := newStage(t, d)
 	b := browser.Launch(t, s.net, browser.ThirdPartyBlocked)
@@ -196,6 +197,7 @@ func TestWindows(t *testing.T) {
 
 // Without a network nothing is sent, and the panel says so and claims nothing.
 func TestOffline(t *testing.T) {
+	t.Parallel()
 	for _, world := range browser.Worlds() {
 		t.Run(world.String(), func(t *testing.T) {
 			d := &desk{name: "bill"}
@@ -244,6 +246,7 @@ func attempts(tab *browser.Tab) []recording.Attempt {
 
 // Our own server away: a pause goes all the same and is told later, a resume doesn't unless it is asked for once more.
 func TestServerAway(t *testing.T) {
+	t.Parallel()
 	d := &desk{name: "bill"}
 	s := newStage(t, d)
 	f := newFront(t, s)
@@ -326,6 +329,7 @@ func TestServerAway(t *testing.T) {
 // A server that is started anew logs nobody out, and is told what was kept in the browser meanwhile. Who is logged out is told
 // so, and what was kept goes once its agent is back, by whatever page.
 func TestServerRestarts(t *testing.T) {
+	t.Parallel()
 	d := &desk{name: "bill"}
 	s := newStage(t, d)
 	b := browser.Launch(t, s.net, browser.ThirdPartyAllowed)

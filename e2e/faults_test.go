@@ -250,6 +250,7 @@ type found struct {
 }
 
 func TestFaultsOnTheWayToThePlatform(t *testing.T) {
+	t.Parallel()
 	proxies := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	type row struct {
 		field field

@@ -48,6 +48,7 @@ const cycle = `(async n => {
 // A thousand cycles take minutes, so the everyday run is shorter: OFFRECORD_CYCLES=1000 is the whole. Windows take three times as
 // long, and a run as short as a day's would find nothing in them, so they are the long run's alone.
 func TestCyclesLeaveNothing(t *testing.T) {
+	t.Parallel()
 	cycles, err := strconv.Atoi(os.Getenv("OFFRECORD_CYCLES"))
 	long := err == nil
 	if !long {

@@ -98,6 +98,7 @@ func plainActs(t *testing.T, tab *browser.Tab, d *desk, before int) {
 
 // A program that ends gives the page back to its plain buttons.
 func TestProgramEnds(t *testing.T) {
+	t.Parallel()
 	for _, world := range browser.Worlds() {
 		t.Run(world.String(), func(t *testing.T) {
 			d := &desk{name: "bill"}
@@ -285,6 +286,7 @@ func TestTokenStaysPut(t *testing.T) {
 
 // By keyboard alone, narrow, dark and still: what a person needs is there.
 func TestKeyboardAndScreens(t *testing.T) {
+	t.Parallel()
 	d := &desk{name: "bill"}
 	s := newStage(t, d)
 	f := newFront(t, s)

@@ -43,6 +43,7 @@ func settled(tab *browser.Tab, action string) recording.Outcome {
 
 // A press before the program, one that it is mounted under, and one right after it: each acts exactly once.
 func TestPressAroundTheMount(t *testing.T) {
+	t.Parallel()
 	for _, world := range browser.Worlds() {
 		t.Run(world.String(), func(t *testing.T) {
 			d := &desk{name: "bill"}
@@ -109,6 +110,7 @@ func TestPressAroundTheMount(t *testing.T) {
 // A page whose scripts haven't come yet has buttons that act: they are forms, and the server knows from the log-in page's probe
 // whether a frame would carry the platform's cookie.
 func TestPressWithoutAnyScript(t *testing.T) {
+	t.Parallel()
 	for _, world := range browser.Worlds() {
 		t.Run(world.String(), func(t *testing.T) { pressWithoutAnyScript(t, world) })
 	}

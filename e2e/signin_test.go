@@ -106,6 +106,7 @@ func (r *reception) signInThere(tab *browser.Tab, who string) {
 
 // TestSignInWithAProvider is a working day: in, a restart of the companion, and out at the provider.
 func TestSignInWithAProvider(t *testing.T) {
+	t.Parallel()
 	r := newReception(t)
 	b := browser.Launch(t, r.net, browser.ThirdPartyAllowed)
 	tab := b.Tab(t)
@@ -205,6 +206,7 @@ func (r *reception) me(t *testing.T, name, value string) int {
 // TestSignInInAFrame signs a frame in by a window, with each of what may cut the two apart; and the next load of the page begins
 // signed in.
 func TestSignInInAFrame(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name           string
 		world          browser.Cookies
@@ -282,6 +284,7 @@ func TestSignInInAFrame(t *testing.T) {
 // link, from a page of his own that opens it and stays, or that goes to our widget to look like the frame. They sign in and
 // agree. He gets nothing without the code that only their window shows.
 func TestAStrangersWindow(t *testing.T) {
+	t.Parallel()
 	r := newReception(t)
 	var lure, challenge string
 	stranger := r.net.Serve(t, strangerName, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -170,7 +170,7 @@ func (p *parser) walk(path string, n *yaml.Node) {
 			}
 			value, ok := p.env.Getenv(name)
 			if !ok || value == "" {
-				p.add(n.Line, "The environment variable "+name+" isn't set: set it, or write the value or a *_file.")
+				p.add(n.Line, "The environment variable "+name+" isn't set: set it for the server, or name a *_file where the key has one.")
 				return ""
 			}
 			return value
