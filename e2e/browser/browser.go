@@ -67,8 +67,9 @@ func Flag(name string, value any) Option {
 // Preference sets a preference of the profile, by its dotted path.
 func Preference(path string, value any) Option { return func(s *settings) { s.prefs[path] = value } }
 
-// Unwatched leaves frames of other sites and popups alone: nothing is attached to them, and what they log isn't seen. For
-// measurements, where the watcher would weigh in.
+// Unwatched leaves frames of other sites and popups alone: nothing is attached to them, and what they log isn't seen. The
+// browser loads all that it comes with. For measurements, where the watcher would weigh in, and which are about the browser
+// that people have.
 func Unwatched() Option { return func(s *settings) { s.bare = true } }
 
 // A Browser is one Chromium process with one profile.
@@ -156,13 +157,15 @@ func (s settings) allocator(path string, net *Net) []chromedp.ExecAllocatorOptio
 		// Every name under .test is this machine; localhost and its like stay; anything else doesn't exist.
 		chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"),
 		chromedp.Flag("ignore-certificate-errors-spki-list", net.spki()),
-		// The address bar's suggestions are pages of their own, loaded at the start: more work than all else until the first tab.
-		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,WebUIOmniboxPopup,WebUIOmniboxAimPopup"),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("no-pings", true),
 		chromedp.Flag("lang", "en-GB"),
 	)
+	if !s.bare {
+		// The address bar's suggestions are pages of their own, loaded at the start: more work than all else until the first tab.
+		opts = append(opts, chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,WebUIOmniboxPopup,WebUIOmniboxAimPopup"))
+	}
 	return append(opts, s.flags...)
 }
 
